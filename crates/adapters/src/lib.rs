@@ -1,0 +1,1 @@
+//! The hands: acme, challenge, dns, deploy, probe

@@ -1,0 +1,175 @@
+//! Intent: everything the operator declared, validated. Not the file it came from.
+//!
+//! Secrets appear by name only; what a name stands for is known to the adapters alone.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use crate::words::{ChallengeKind, Identifier, KeyAlgorithm, Name};
+
+/// Everything declared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// CAs with account and profile.
+    pub issuers: BTreeMap<Name, IssuerSpec>,
+    /// Means to present challenge answers.
+    pub solvers: BTreeMap<Name, SolverSpec>,
+    /// Places we write bundles to.
+    pub targets: BTreeMap<Name, TargetSpec>,
+    /// What must be covered.
+    pub certificates: BTreeMap<Name, CertificateSpec>,
+}
+
+/// A CA directory, an account and a profile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuerSpec {
+    /// Where the directory is.
+    pub directory: Box<str>,
+    /// Whom the CA may write to, as `mailto:` URLs.
+    pub contact: Box<[Box<str>]>,
+    /// Whether an external account binding is configured; its values are the adapter's.
+    pub eab: bool,
+    /// The profile to order, where the CA offers profiles.
+    pub profile: Option<Box<str>>,
+    /// Whether the terms of service are agreed to.
+    pub agreed: bool,
+    /// Which rules apply to it.
+    pub kind: IssuerKind,
+}
+
+/// Whether the rules of the public web apply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IssuerKind {
+    /// A CA of the public web: public suffixes, delegation, CAA and limits apply.
+    #[default]
+    Public,
+    /// A CA of one's own.
+    Private,
+}
+
+/// The means to present a challenge answer for some zones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SolverSpec {
+    /// Which challenges it answers.
+    pub kind: ChallengeKind,
+    /// For which zones; empty means for every name.
+    pub zones: Box<[Box<str>]>,
+    /// Whether the record of another name is written, at the end of a CNAME.
+    ///
+    /// True for solvers that write DNS records. Zones then match the end of the chain too.
+    pub follows_cname: bool,
+    /// How long an answer may take until every authoritative server shows it.
+    pub visible_within: SignedDuration,
+}
+
+/// A place we write bundles to. How is the adapter's; core needs to know what follows from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetSpec {
+    /// Whether files that we did not write may be replaced (they are copied first).
+    pub take_over: bool,
+    /// Whether there is a command that validates what is staged before it is activated.
+    pub validates: bool,
+    /// How long after activating the old leaf may still be served.
+    pub settle: SignedDuration,
+}
+
+/// What must be covered, by whom, where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateSpec {
+    /// The names, sorted, without repetition; never empty.
+    pub identifiers: Box<[Identifier]>,
+    /// The issuers allowed, in the order of preference; never empty.
+    pub issuers: Box<[Name]>,
+    /// Which solver answers for which name: chosen once, by the longest matching zone.
+    pub solvers: Box<[Name]>,
+    /// The targets that take it.
+    pub targets: Box<[Name]>,
+    /// Where clients meet the names. Empty means: nothing can be seen, which is a finding.
+    pub endpoints: Box<[EndpointSpec]>,
+    /// Which key is made.
+    pub key: KeyAlgorithm,
+    /// Whether each leaf gets a key of its own.
+    pub rotation: KeyRotation,
+    /// How long before the end to renew, if declared; clamped to half the lifetime.
+    pub renew_before: Option<SignedDuration>,
+    /// Who is told.
+    pub owner: Option<Name>,
+    /// The name under which it was declared before.
+    pub was: Option<Name>,
+}
+
+/// Whether each leaf gets a key of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyRotation {
+    /// Yes.
+    #[default]
+    Rotate,
+    /// No: the key stays until it is compromised.
+    Reuse,
+}
+
+/// A place clients meet a name. Only looked at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct EndpointSpec {
+    /// The server name sent and judged.
+    pub server_name: Identifier,
+    /// Where to connect instead of to the name's own addresses: a declared origin, as host or
+    /// address.
+    pub connect_to: Option<Box<str>>,
+    /// The port.
+    pub port: u16,
+    /// Whether the leaf served there is meant to be one of ours.
+    pub serves: Serves,
+}
+
+/// Whose leaf an endpoint is meant to serve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Serves {
+    /// One of ours.
+    #[default]
+    Ours,
+    /// Somebody else's (an edge before our origin).
+    Foreign,
+}
+
+impl Intent {
+    /// Returns the solver that answers for a name of a certificate: among the certificate's
+    /// solvers, the one with the longest matching zone; a wildcard takes DNS solvers only
+    /// (RFC 8555 section 7.1.3 leaves it to the CA, and every CA demands it).
+    #[must_use]
+    pub fn solver_for<'a>(
+        &self,
+        spec: &'a CertificateSpec,
+        identifier: &Identifier,
+    ) -> Option<&'a Name> {
+        let fits = |solver: &SolverSpec| {
+            let kind_fits = !identifier.is_wildcard() || solver.kind == ChallengeKind::Dns01;
+            kind_fits && (!identifier.is_ip() || solver.kind != ChallengeKind::Dns01)
+        };
+        let zone_length = |solver: &SolverSpec| -> Option<usize> {
+            if solver.zones.is_empty() {
+                return Some(0);
+            }
+            let matching = solver.zones.iter().filter(|zone| identifier.is_within(zone));
+            matching.map(|zone| zone.len()).max()
+        };
+        let candidates: Vec<(usize, &'a Name)> = spec
+            .solvers
+            .iter()
+            .filter_map(|name| {
+                let solver = self.solvers.get(name).filter(|solver| fits(solver))?;
+                Some((zone_length(solver)?, name))
+            })
+            .collect();
+        // The first of equals wins: the order in the file is the operator's preference.
+        let longest = candidates.iter().map(|(length, _)| *length).max()?;
+        candidates.into_iter().find(|(length, _)| *length == longest).map(|(_, name)| name)
+    }
+}

@@ -1,0 +1,80 @@
+//! Challenges and the answers we put up for them.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Identifier, Name};
+
+/// The type of a challenge.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ChallengeKind {
+    /// RFC 8555 section 8.3.
+    #[serde(rename = "http-01")]
+    Http01,
+    /// RFC 8555 section 8.4.
+    #[serde(rename = "dns-01")]
+    Dns01,
+    /// RFC 8737.
+    #[serde(rename = "tls-alpn-01")]
+    TlsAlpn01,
+    /// One that this release cannot answer.
+    #[serde(untagged)]
+    Other(Box<str>),
+}
+
+impl ChallengeKind {
+    /// Returns the type as RFC 8555 writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Http01 => "http-01",
+            Self::Dns01 => "dns-01",
+            Self::TlsAlpn01 => "tls-alpn-01",
+            Self::Other(text) => text,
+        }
+    }
+}
+
+/// Where a DNS answer goes: the end of the CNAME chain that begins at `_acme-challenge.<name>`,
+/// and the zone that holds it. Found by an ask and recorded *before* presenting, so that a crash in
+/// between knows what to withdraw, even if the CNAME has moved since.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    /// The owner name of the TXT record, without final dot.
+    pub record: Box<str>,
+    /// The apex of the zone that holds it, without final dot.
+    pub zone: Box<str>,
+    /// The zone's authoritative servers, as far as their addresses could be found.
+    pub servers: Box<[SocketAddr]>,
+}
+
+/// A challenge answer: all that is needed to put it up or to take it down, and nothing secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Who presents it.
+    pub solver: Name,
+    /// For which type of challenge.
+    pub kind: ChallengeKind,
+    /// Which name is validated, without `*.`.
+    pub identifier: Identifier,
+    /// The challenge's token.
+    pub token: Box<str>,
+    /// Thumbprint of the account key; `token.thumbprint` is the key authorization.
+    pub thumbprint: Box<str>,
+    /// Where it goes; only for types answered in DNS.
+    pub place: Option<Place>,
+}
+
+/// What the authoritative servers of a DNS answer show.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Showing {
+    /// Servers that show the expected value.
+    pub showing: Vec<SocketAddr>,
+    /// Servers that answer, without the value.
+    pub lagging: Vec<SocketAddr>,
+    /// Servers that do not answer.
+    pub silent: Vec<SocketAddr>,
+}

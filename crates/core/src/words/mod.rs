@@ -1,0 +1,23 @@
+//! The words of the project: one word, one thing. RFC terms win.
+//!
+//! Nothing here decides; these are the values that records, actions and decisions are made of.
+
+mod acme;
+mod challenge;
+mod failure;
+mod leaf;
+mod name;
+mod sight;
+mod time;
+
+pub use acme::{
+    AccountFacts, AccountStatus, AriCertId, AuthorizationFacts, AuthorizationStatus,
+    ChallengeFacts, ChallengeStatus, DirectoryFacts, OrderFacts, OrderStatus, Problem,
+    RenewalInfoFacts, SubProblem, Url,
+};
+pub use challenge::{Answer, ChallengeKind, Place, Showing};
+pub use failure::{Blame, Failure, FailureKind};
+pub use leaf::{BundleId, Fingerprint, KeyAlgorithm, KeyFacts, KeyId, LeafFacts, Slot};
+pub use name::{Identifier, IdentifierError, Name};
+pub use sight::{Handshake, Installed, Sight, SightState};
+pub use time::{Permille, SuggestedWindow, Validity};

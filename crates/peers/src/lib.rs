@@ -1,0 +1,1 @@
+//! Starts real peers (Pebble, BIND, Knot, nginx, ...) for tests; never shipped

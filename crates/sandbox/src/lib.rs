@@ -1,0 +1,1 @@
+//! Sockets around sim's models: a small internet on loopback with fault switches

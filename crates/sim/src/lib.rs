@@ -1,0 +1,1 @@
+//! The liar: models of CA, DNS, targets and TLS hosts as pure state machines, on a virtual clock

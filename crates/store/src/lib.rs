@@ -1,0 +1,1 @@
+//! Journal, bundles and keys: one contract, one conformance suite, SQLite

@@ -1,0 +1,4 @@
+//! What the hands share: DER, keys, HTTP, DNS exchange, TLS handshakes.
+
+pub mod clock;
+pub mod shelf;
