@@ -2,3 +2,4 @@
 
 pub mod clock;
 pub mod shelf;
+pub mod x509;
