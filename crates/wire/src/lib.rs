@@ -1,5 +1,7 @@
 //! What the hands share: DER, keys, HTTP, DNS exchange, TLS handshakes.
 
 pub mod clock;
+pub mod digest;
+pub mod key;
 pub mod shelf;
 pub mod x509;
