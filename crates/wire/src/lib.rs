@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod digest;
+pub mod http;
 pub mod key;
 pub mod shelf;
 pub mod x509;
