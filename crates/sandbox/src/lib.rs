@@ -1,1 +1,1 @@
-//! Sockets around sim's models: a small internet on loopback with fault switches
+//! Sockets around the models of `perennial-sim`: a small internet on loopback with fault switches.

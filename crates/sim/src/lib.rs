@@ -1,1 +1,3 @@
-//! The liar: models of CA, DNS, targets and TLS hosts as pure state machines, on a virtual clock
+//! The liar: models of CA, DNS, targets and TLS hosts as pure state machines, on a virtual clock.
+
+pub mod model;

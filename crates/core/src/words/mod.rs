@@ -20,4 +20,4 @@ pub use failure::{Blame, Failure, FailureKind};
 pub use leaf::{BundleId, Fingerprint, KeyAlgorithm, KeyFacts, KeyId, LeafFacts, Slot};
 pub use name::{Identifier, IdentifierError, Name};
 pub use sight::{Handshake, Installed, Sight, SightState};
-pub use time::{Permille, SuggestedWindow, Validity};
+pub use time::{Permille, SuggestedWindow, Validity, after};
