@@ -7,6 +7,7 @@ mod challenge;
 mod failure;
 mod leaf;
 mod name;
+mod problem;
 mod sight;
 mod time;
 
@@ -19,5 +20,6 @@ pub use challenge::{Answer, ChallengeKind, Place, Showing};
 pub use failure::{Blame, Failure, FailureKind};
 pub use leaf::{BundleId, Fingerprint, KeyAlgorithm, KeyFacts, KeyId, LeafFacts, Slot};
 pub use name::{Identifier, IdentifierError, Name};
+pub use problem::{RateLimit, blame_problem, blame_status};
 pub use sight::{Handshake, Installed, Sight, SightState};
 pub use time::{Permille, SuggestedWindow, Validity, after};
