@@ -2,7 +2,9 @@
 
 pub mod clock;
 pub mod digest;
+pub mod dns;
 pub mod http;
 pub mod key;
+pub mod net;
 pub mod shelf;
 pub mod x509;

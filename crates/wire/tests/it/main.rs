@@ -1,0 +1,6 @@
+//! What the hands share, against real peers.
+
+#[cfg(test)]
+mod dns;
+#[cfg(test)]
+mod knot;
