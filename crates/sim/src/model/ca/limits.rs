@@ -49,7 +49,8 @@ impl Bucket {
             ),
             Self::ExactSet(names) => (
                 format!(
-                    "too many certificates ({count}) already issued for this exact set of identifiers: {}",
+                    "too many certificates ({count}) already issued for this exact set of \
+                     identifiers: {}",
                     listed(names)
                 ),
                 "new-certificates-per-exact-set-of-identifiers",

@@ -25,6 +25,7 @@ mod problem;
 mod renewal;
 #[cfg(test)]
 mod tests;
+pub mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
