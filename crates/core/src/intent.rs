@@ -4,7 +4,6 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -139,37 +138,52 @@ pub enum Serves {
     Foreign,
 }
 
+/// Returns the solver that answers for a name of a certificate: among the certificate's solvers,
+/// the one with the longest matching zone, the first of equals, since the order in the file is the
+/// operator's preference.
+///
+/// A wildcard takes solvers for dns-01 only, as every CA of the public web demands; an address
+/// takes the others only (RFC 8738 section 4).
+pub fn solver_for<'a>(
+    solvers: impl Fn(&Name) -> Option<&'a SolverSpec>,
+    spec: &'a CertificateSpec,
+    identifier: &Identifier,
+) -> Option<(&'a Name, &'a SolverSpec)> {
+    let mut best: Option<(usize, &Name, &SolverSpec)> = None;
+    for name in &spec.solvers {
+        let Some(solver) = solvers(name) else { continue };
+        let Some(length) = solver.matches(identifier) else { continue };
+        if best.is_none_or(|(longest, ..)| longest < length) {
+            best = Some((length, name, solver));
+        }
+    }
+    best.map(|(_, name, solver)| (name, solver))
+}
+
+impl SolverSpec {
+    /// Returns how specifically the solver answers for a name: the length of the longest matching
+    /// zone, 0 where it takes every name, nothing where it takes this one not.
+    fn matches(&self, identifier: &Identifier) -> Option<usize> {
+        let is_dns = self.kind == ChallengeKind::Dns01;
+        if (identifier.is_wildcard() && !is_dns) || (identifier.is_ip() && is_dns) {
+            return None;
+        }
+        if self.zones.is_empty() {
+            return Some(0);
+        }
+        let matching = self.zones.iter().filter(|zone| identifier.is_within(zone));
+        matching.map(|zone| zone.len()).max()
+    }
+}
+
 impl Intent {
-    /// Returns the solver that answers for a name of a certificate: among the certificate's
-    /// solvers, the one with the longest matching zone; a wildcard takes DNS solvers only
-    /// (RFC 8555 section 7.1.3 leaves it to the CA, and every CA demands it).
+    /// Returns the solver that answers for a name of a certificate, as [`solver_for`].
     #[must_use]
     pub fn solver_for<'a>(
-        &self,
+        &'a self,
         spec: &'a CertificateSpec,
         identifier: &Identifier,
     ) -> Option<&'a Name> {
-        let fits = |solver: &SolverSpec| {
-            let kind_fits = !identifier.is_wildcard() || solver.kind == ChallengeKind::Dns01;
-            kind_fits && (!identifier.is_ip() || solver.kind != ChallengeKind::Dns01)
-        };
-        let zone_length = |solver: &SolverSpec| -> Option<usize> {
-            if solver.zones.is_empty() {
-                return Some(0);
-            }
-            let matching = solver.zones.iter().filter(|zone| identifier.is_within(zone));
-            matching.map(|zone| zone.len()).max()
-        };
-        let candidates: Vec<(usize, &'a Name)> = spec
-            .solvers
-            .iter()
-            .filter_map(|name| {
-                let solver = self.solvers.get(name).filter(|solver| fits(solver))?;
-                Some((zone_length(solver)?, name))
-            })
-            .collect();
-        // The first of equals wins: the order in the file is the operator's preference.
-        let longest = candidates.iter().map(|(length, _)| *length).max()?;
-        candidates.into_iter().find(|(length, _)| *length == longest).map(|(_, name)| name)
+        solver_for(|name| self.solvers.get(name), spec, identifier).map(|(name, _)| name)
     }
 }

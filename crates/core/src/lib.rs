@@ -15,6 +15,11 @@
 extern crate alloc;
 
 pub mod action;
+pub mod decide;
+pub mod driver;
+pub mod event;
+pub mod finding;
 pub mod intent;
 pub mod record;
+pub mod state;
 pub mod words;

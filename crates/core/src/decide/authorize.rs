@@ -1,0 +1,276 @@
+//! Authorizations: locate, present, wait until seen, respond, poll.
+//!
+//! ```text
+//! Absent ──Present──▶ Presented ──every server shows it, or the deadline──▶ Awaited ──Respond──▶ Responded
+//! ```
+//!
+//! An answer in DNS is awaited on every authoritative server *that answers*, until a deadline; then,
+//! if at least one shows it, the CA is told all the same: waiting for a dead server for ever is how
+//! certificates lapse (law 4). If none shows it, telling the CA would only burn a failed validation.
+//!
+//! Which solver answers for which name is the intent's; whether the CA offers its challenge is seen
+//! here.
+
+use alloc::boxed::Box;
+use alloc::format;
+
+use jiff::SignedDuration;
+
+use super::attempt::{EXCHANGE_WITHIN, POLL_EVERY, Step};
+use super::{Decision, Lane};
+use crate::action::{ActKind, AskKind};
+use crate::event::{AnswerAwaited, Event};
+use crate::intent::SolverSpec;
+use crate::state::{AnswerState, Authorization};
+use crate::words::time::after;
+use crate::words::{
+    Answer, AuthorizationFacts, AuthorizationStatus, Blame, ChallengeFacts, Failure, FailureKind,
+    Identifier, Name, blame_problem,
+};
+
+/// How long putting up or taking down an answer may take.
+pub(super) const PRESENT_WITHIN: SignedDuration = SignedDuration::from_secs(120);
+
+/// How long a look at the authoritative servers may take.
+const LOOK_WITHIN: SignedDuration = SignedDuration::from_secs(20);
+
+/// How long a CA may take to validate once it was told.
+const VALIDATED_WITHIN: SignedDuration = SignedDuration::from_mins(10);
+
+/// Works on every authorization of a pending order.
+pub(super) fn advance(step: &Step<'_>, decision: &mut Decision) {
+    let mut all_valid = true;
+    for authorization in &step.ordered.authorizations {
+        if let Some(failure) = failure_of(authorization, &step.account.issuer) {
+            return step.end(decision, failure);
+        }
+        let Some(facts) = &authorization.facts else {
+            all_valid = false;
+            ask(step, authorization, decision);
+            continue;
+        };
+        if facts.status == AuthorizationStatus::Valid {
+            continue;
+        }
+        all_valid = false;
+        match choose(step, facts) {
+            Err(failure) => return step.end(decision, failure),
+            Ok(chosen) => answer(step, authorization, facts, &chosen, decision),
+        }
+        if !decision.events.is_empty() {
+            return;
+        }
+    }
+    if all_valid {
+        step.ask_order(decision);
+    }
+}
+
+/// Asks for the authorizations of which it is not known how they ended; returns whether any.
+pub(super) fn ask_unsettled(step: &Step<'_>, decision: &mut Decision) -> bool {
+    let unsettled = |a: &&Authorization| {
+        matches!(a.status(), None | Some(AuthorizationStatus::Pending))
+    };
+    let mut any = false;
+    for authorization in step.ordered.authorizations.iter().filter(unsettled) {
+        any = true;
+        ask(step, authorization, decision);
+    }
+    any
+}
+
+fn ask(step: &Step<'_>, authorization: &Authorization, decision: &mut Decision) {
+    let authorization = authorization.url.clone();
+    let kind = AskKind::Authorization { account: step.account.clone(), authorization };
+    decision.ask(kind, EXCHANGE_WITHIN, POLL_EVERY);
+}
+
+/// Returns why an authorization failed, if it did.
+pub(super) fn failure_of(authorization: &Authorization, issuer: &Name) -> Option<Failure> {
+    let facts = authorization.facts.as_ref()?;
+    match facts.status {
+        AuthorizationStatus::Pending | AuthorizationStatus::Valid => None,
+        AuthorizationStatus::Invalid => Some(refused(facts, issuer)),
+        AuthorizationStatus::Deactivated
+        | AuthorizationStatus::Expired
+        | AuthorizationStatus::Revoked
+        | AuthorizationStatus::Unknown => Some(Failure {
+            kind: FailureKind::Gone,
+            blame: Blame::Issuer(issuer.clone()),
+            attempted: format!("validate {}", facts.identifier).into(),
+            cause: format!("the authorization is {:?}", facts.status).to_lowercase().into(),
+            problem: None,
+        }),
+    }
+}
+
+fn refused(facts: &AuthorizationFacts, issuer: &Name) -> Failure {
+    let attempted = format!("validate {}", facts.identifier).into();
+    let problem = facts.challenges.iter().find_map(|challenge| challenge.error.as_ref());
+    let Some(problem) = problem else {
+        return Failure {
+            kind: FailureKind::Refused,
+            blame: Blame::Name(facts.identifier.clone()),
+            attempted,
+            cause: "the CA says the authorization is invalid and not why".into(),
+            problem: None,
+        };
+    };
+    let (kind, blame) = blame_problem(problem, Some(&facts.identifier), issuer);
+    let cause = format!("{}: {}", problem.kind, problem.detail).into();
+    Failure { kind, blame, attempted, cause, problem: Some(Box::new(problem.clone())) }
+}
+
+/// The challenge that will be answered, and by whom.
+struct Chosen<'a> {
+    solver: &'a Name,
+    spec: &'a SolverSpec,
+    challenge: &'a ChallengeFacts,
+}
+
+fn choose<'a>(step: &'a Step<'a>, facts: &'a AuthorizationFacts) -> Result<Chosen<'a>, Failure> {
+    let wanted = if facts.wildcard {
+        Identifier::new(&format!("*.{}", facts.identifier)).unwrap_or(facts.identifier.clone())
+    } else {
+        facts.identifier.clone()
+    };
+    let unanswerable = |cause: alloc::string::String| Failure {
+        kind: FailureKind::Refused,
+        blame: Blame::Ourselves,
+        attempted: format!("choose a challenge for {wanted}").into(),
+        cause: cause.into(),
+        problem: None,
+    };
+    let solver = step.cx.solver_for(&step.certificate.spec, &wanted);
+    let Some((solver, spec)) = solver else {
+        return Err(unanswerable("no declared solver can answer for this name".into()));
+    };
+    let offered = facts.challenges.iter().find(|challenge| challenge.kind == spec.kind);
+    let Some(challenge) = offered else {
+        let kinds = facts.challenges.iter().map(|challenge| challenge.kind.as_str());
+        let kinds: alloc::vec::Vec<&str> = kinds.collect();
+        return Err(unanswerable(format!(
+            "solver {solver} answers {}, and the CA offers only {}",
+            spec.kind.as_str(),
+            kinds.join(", ")
+        )));
+    };
+    Ok(Chosen { solver, spec, challenge })
+}
+
+fn answer(
+    step: &Step<'_>,
+    authorization: &Authorization,
+    facts: &AuthorizationFacts,
+    chosen: &Chosen<'_>,
+    decision: &mut Decision,
+) {
+    match &authorization.answer {
+        AnswerState::Absent => present(step, authorization, facts, chosen, decision),
+        AnswerState::Presented { .. } if !chosen.spec.follows_cname => {
+            decision.events.push(awaited(authorization));
+        }
+        AnswerState::Presented { at, showing } => {
+            let deadline = after(*at, chosen.spec.visible_within);
+            let showing = showing.as_ref();
+            let everywhere = showing.is_some_and(|s| !s.showing.is_empty() && s.lagging.is_empty());
+            let somewhere = showing.is_some_and(|s| !s.showing.is_empty());
+            if everywhere || (deadline <= step.cx.now && somewhere) {
+                decision.events.push(awaited(authorization));
+            } else if deadline <= step.cx.now {
+                step.end(decision, invisible(authorization, facts, chosen));
+            } else if let Some(answer) = made(step, authorization, facts, chosen) {
+                decision.wake(deadline);
+                decision.ask(AskKind::Look { answer }, LOOK_WITHIN, POLL_EVERY);
+            }
+        }
+        AnswerState::Awaited => respond(step, chosen, decision),
+        AnswerState::Responded { at, .. } => {
+            let deadline = after(*at, VALIDATED_WITHIN);
+            if deadline <= step.cx.now {
+                return step.end(decision, step.nonsense("the CA did not finish validating"));
+            }
+            decision.wake(deadline);
+            ask(step, authorization, decision);
+        }
+    }
+}
+
+fn awaited(authorization: &Authorization) -> Event {
+    Event::AnswerAwaited(AnswerAwaited { authorization: authorization.url.clone() })
+}
+
+fn present(
+    step: &Step<'_>,
+    authorization: &Authorization,
+    facts: &AuthorizationFacts,
+    chosen: &Chosen<'_>,
+    decision: &mut Decision,
+) {
+    if chosen.spec.follows_cname && authorization.place.is_none() {
+        let (solver, identifier) = (chosen.solver.clone(), facts.identifier.clone());
+        return decision.ask(AskKind::Locate { solver, identifier }, LOOK_WITHIN, POLL_EVERY);
+    }
+    let Some(answer) = made(step, authorization, facts, chosen) else {
+        return step.end(decision, step.nonsense("the challenge has no token"));
+    };
+    let is_this = |act: &ActKind| matches!(act, ActKind::Present { answer: a } if *a == answer);
+    if !step.certificate.history.is_acting(is_this) {
+        let lane = Lane::Solver(chosen.solver.clone());
+        decision.want(lane, ActKind::Present { answer }, PRESENT_WITHIN);
+    }
+}
+
+/// Makes the answer; `None` where the challenge has no token or the account no key.
+fn made(
+    step: &Step<'_>,
+    authorization: &Authorization,
+    facts: &AuthorizationFacts,
+    chosen: &Chosen<'_>,
+) -> Option<Answer> {
+    let issuer = step.cx.state.issuers.get(&step.account.issuer)?;
+    Some(Answer {
+        solver: chosen.solver.clone(),
+        kind: chosen.spec.kind.clone(),
+        identifier: facts.identifier.clone(),
+        token: chosen.challenge.token.clone()?,
+        thumbprint: issuer.thumbprint()?.into(),
+        place: authorization.place.clone(),
+    })
+}
+
+fn respond(step: &Step<'_>, chosen: &Chosen<'_>, decision: &mut Decision) {
+    let challenge = chosen.challenge.url.clone();
+    let is_this =
+        |act: &ActKind| matches!(act, ActKind::Respond { challenge: c, .. } if *c == challenge);
+    if step.certificate.history.is_acting(is_this) {
+        return;
+    }
+    let account = step.account.clone();
+    let lane = Lane::Issuer(account.issuer.clone());
+    let kind = chosen.spec.kind.clone();
+    decision.want(lane, ActKind::Respond { account, challenge, kind }, EXCHANGE_WITHIN);
+}
+
+/// No authoritative server shows the answer: what was written is not what is asked.
+fn invisible(
+    authorization: &Authorization,
+    facts: &AuthorizationFacts,
+    chosen: &Chosen<'_>,
+) -> Failure {
+    let place = authorization.place.as_ref();
+    let zone = place.map_or_else(|| facts.identifier.base().into(), |place| place.zone.clone());
+    let record = place.map_or_else(|| "the answer".into(), |place| place.record.clone());
+    Failure {
+        kind: FailureKind::Refused,
+        blame: Blame::Zone(zone.clone()),
+        attempted: format!("see the answer for {} in DNS", facts.identifier).into(),
+        cause: format!(
+            "solver {} wrote {record}, but no authoritative server of {zone} showed it within {} s",
+            chosen.solver,
+            chosen.spec.visible_within.as_secs()
+        )
+        .into(),
+        problem: None,
+    }
+}

@@ -1,0 +1,116 @@
+//! Deploying: one step of one ledger for each target, none waiting for another (Coveralls).
+//!
+//! A target gets the newest leaf that we hold as a bundle, in three acts: staged beside the active
+//! one, checked by the target's own means, activated. What fails is tried again by itself until the
+//! leaf is superseded. Afterwards only handshakes count: they turn `Activated` into `Seen`.
+//!
+//! Never worse (law 6): files that are not ours stay untouched unless `take_over` was declared, and
+//! a leaf that is newer than ours and covers the names is never replaced by ours.
+//!
+//! A key slot whose key went into a bundle is emptied here too.
+
+use jiff::SignedDuration;
+
+use super::{Context, Decision, Lane, retry};
+use crate::action::ActKind;
+use crate::state::{Certificate, DeployStep, Deployment, Found, Leaf};
+use crate::words::{BundleId, Name};
+
+/// How long writing to a target may take.
+const STAGE_WITHIN: SignedDuration = SignedDuration::from_secs(120);
+
+/// How long a target's own check, or its reload, may take.
+const COMMAND_WITHIN: SignedDuration = SignedDuration::from_secs(120);
+
+/// How long dropping a key may take.
+const LOCAL_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// Wants the next act of each ledger.
+pub(super) fn decide(
+    cx: &Context<'_>,
+    name: &Name,
+    certificate: &Certificate,
+    decision: &mut Decision,
+) {
+    drop_spent_key(certificate, decision);
+    let Some(leaf) = certificate.leaf.as_deref() else { return };
+    let Some(bundle) = leaf.bundle else { return };
+    for ledger in &certificate.targets {
+        if ledger.active() == Some(leaf.number) || !may_replace(cx, certificate, ledger, leaf) {
+            continue;
+        }
+        if is_in_flight(certificate, &ledger.target) {
+            continue;
+        }
+        let retry_at = ledger.trouble.as_deref().map(retry::target_at);
+        if let Some(later) = retry_at.filter(|at| *at > cx.now) {
+            decision.wake(later);
+            continue;
+        }
+        let (act, within) = next_act(cx, name, ledger, leaf.number, bundle);
+        decision.want(Lane::Target(ledger.target.clone()), act, within);
+    }
+}
+
+fn drop_spent_key(certificate: &Certificate, decision: &mut Decision) {
+    let Some(slot) = &certificate.spent_key else { return };
+    if !certificate.history.is_acting(|act| matches!(act, ActKind::DropKey { .. })) {
+        decision.want(Lane::Local, ActKind::DropKey { slot: slot.clone() }, LOCAL_WITHIN);
+    }
+}
+
+/// Returns whether the leaf may go to a target: it is ours to write, and what lies there is not
+/// somebody's newer leaf for all the names.
+fn may_replace(
+    cx: &Context<'_>,
+    certificate: &Certificate,
+    ledger: &Deployment,
+    leaf: &Leaf,
+) -> bool {
+    let newer = match &ledger.found {
+        Found::Leaf { facts, .. } => {
+            facts.validity.not_before > leaf.facts.validity.not_before
+                && facts.ends_at() > cx.now
+                && certificate.covers_all(facts)
+        }
+        Found::Unlooked | Found::Unlookable(_) | Found::Nothing { .. } => false,
+    };
+    cx.may_write(ledger) && !newer
+}
+
+fn is_in_flight(certificate: &Certificate, target: &Name) -> bool {
+    certificate.history.is_acting(|act| match act {
+        ActKind::Stage { target: t, .. }
+        | ActKind::Validate { target: t, .. }
+        | ActKind::Activate { target: t, .. } => t == target,
+        _ => false,
+    })
+}
+
+fn next_act(
+    cx: &Context<'_>,
+    name: &Name,
+    ledger: &Deployment,
+    number: u32,
+    bundle: BundleId,
+) -> (ActKind, SignedDuration) {
+    let spec = cx.state.targets.get(&ledger.target).map(|target| &target.spec);
+    let (target, certificate) = (ledger.target.clone(), name.clone());
+    let validates = spec.is_some_and(|spec| spec.validates);
+    match ledger.step {
+        DeployStep::Staged { leaf } if leaf == number && validates => {
+            (ActKind::Validate { target, certificate, bundle }, COMMAND_WITHIN)
+        }
+        DeployStep::Staged { leaf } | DeployStep::Validated { leaf } if leaf == number => {
+            let take_over = spec.is_some_and(|spec| spec.take_over);
+            (ActKind::Activate { target, certificate, bundle, take_over }, COMMAND_WITHIN)
+        }
+        DeployStep::Behind
+        | DeployStep::Staged { .. }
+        | DeployStep::Validated { .. }
+        | DeployStep::Activated { .. }
+        | DeployStep::Seen { .. } => {
+            (ActKind::Stage { target, certificate, bundle }, STAGE_WITHIN)
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Whether a certificate is to be renewed now, and why.
+//!
+//! First comes what is missing: no valid leaf, names that the leaf lacks, a target that has
+//! nothing and that nothing we hold could fill. Then a person's wish. Then the CA's suggestion or
+//! the schedule. After a failed attempt the retry table speaks as well.
+//!
+//! Complications, and how each is met:
+//! - An adopted leaf has no bundle, so it cannot be put on a target that lacks one: the target is
+//!   uncovered, and renewal is due.
+//! - Where no target may be written (all hold files of somebody else, and `take_over` was not
+//!   declared), a new leaf could go nowhere: nothing is ordered, and a finding says what to
+//!   declare.
+//! - A CA may suggest a moment in the leaf's first third, as it does when it must revoke. That is
+//!   followed once; if the successor's suggestion is as early, the schedule is used instead, so
+//!   that a confused CA cannot make us order for ever.
+//!
+//! What this does not do: look at names one by one. All names of a certificate are renewed
+//! together.
+
+use jiff::Timestamp;
+
+use super::{Context, Decision, renew_at, retry};
+use crate::event::{AttemptBegan, Event, Reason};
+use crate::state::{Certificate, Found, Issuer, Leaf, Rest};
+use crate::words::{Name, Permille, Validity};
+
+/// When renewal is due, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Returns when renewal of a certificate is due, whatever became of the last attempt.
+#[must_use]
+pub fn due(certificate: &Certificate) -> Due {
+    let Some(leaf) = &certificate.leaf else {
+        return Due { at: certificate.declared_at, reason: Reason::Uncovered };
+    };
+    if !certificate.covers_all(&leaf.facts) {
+        return Due { at: leaf.since, reason: Reason::NamesChanged };
+    }
+    if let Some(at) = certificate.requested_at {
+        return Due { at, reason: Reason::Requested };
+    }
+    let planned = planned(certificate, leaf);
+    match lying_elsewhere(certificate, leaf) {
+        Some(elsewhere) if elsewhere.at < planned.at => elsewhere,
+        _ => planned,
+    }
+}
+
+fn planned(certificate: &Certificate, leaf: &Leaf) -> Due {
+    let validity =
+        Validity { not_before: leaf.facts.validity.not_before, not_after: leaf.facts.ends_at() };
+    let before = certificate.spec.renew_before;
+    let suggestion = certificate.suggestion.as_ref().map(|s| (s.window, s.spread));
+    let early = validity.elapsed_at(FIRST_THIRD_PERCENT);
+    let usable = suggestion.filter(|(window, spread)| !leaf.is_early || window.at(*spread) > early);
+    let reason = if usable.is_some() { Reason::Suggested } else { Reason::Scheduled };
+    Due { at: renew_at(validity, usable, before), reason }
+}
+
+/// A suggestion in this first share of a leaf's life replaces it, but not its successor too.
+pub(crate) const FIRST_THIRD_PERCENT: u8 = 33;
+
+/// Returns when a target that does not have the adopted leaf is due. A leaf of ours has a bundle
+/// and is simply deployed.
+fn lying_elsewhere(certificate: &Certificate, leaf: &Leaf) -> Option<Due> {
+    if leaf.bundle.is_some() {
+        return None;
+    }
+    let dues = certificate.targets.iter().filter_map(|ledger| match &ledger.found {
+        Found::Unlooked | Found::Unlookable(_) => None,
+        Found::Nothing { .. } => Some(Due { at: leaf.since, reason: Reason::TargetUncovered }),
+        Found::Leaf { facts, .. } if certificate.covers_all(facts) => {
+            let at = renew_at(facts.validity, None, certificate.spec.renew_before);
+            Some(Due { at, reason: Reason::Scheduled })
+        }
+        Found::Leaf { .. } => Some(Due { at: leaf.since, reason: Reason::TargetUncovered }),
+    });
+    dues.min_by_key(|due| due.at)
+}
+
+/// Begins an attempt if one is due.
+pub(super) fn begin(
+    cx: &Context<'_>,
+    name: &Name,
+    certificate: &Certificate,
+    rest: &Rest,
+    decision: &mut Decision,
+) {
+    if !certificate.targets.is_empty() && !certificate.targets.iter().any(|t| cx.may_write(t)) {
+        return;
+    }
+    let due = due(certificate);
+    let not_before = rest.last.as_ref().map(|last| retry::attempt_at(certificate, rest, last));
+    let begin_at = not_before.map_or(due.at, |retry_at| retry_at.max(due.at));
+    if cx.now < begin_at {
+        decision.wake(begin_at);
+        return;
+    }
+    // Withdraw what the last attempt left before the next one puts up its own.
+    if !certificate.owed.is_empty() && certificate.owed.iter().all(|owed| owed.failures == 0) {
+        return;
+    }
+    let Some((issuer_name, issuer)) = choose_issuer(cx, certificate) else { return };
+    decision.events.push(Event::AttemptBegan(alloc::boxed::Box::new(AttemptBegan {
+        issuer: issuer_name.clone(),
+        identifiers: certificate.spec.identifiers.clone(),
+        key: certificate.next_slot(name),
+        profile: issuer.spec.profile.clone(),
+        replaces: replaces(certificate, issuer_name, issuer),
+        reason: due.reason,
+    })));
+}
+
+/// Returns the first declared issuer that is allowed.
+fn choose_issuer<'a>(
+    cx: &Context<'a>,
+    certificate: &'a Certificate,
+) -> Option<(&'a Name, &'a Issuer)> {
+    certificate.spec.issuers.iter().find_map(|name| Some((name, cx.state.issuers.get(name)?)))
+}
+
+/// Returns what the new order replaces, for CAs that take renewal information: a leaf of their own
+/// for the same account (RFC 9773 section 5). An adopted leaf may be another account's.
+fn replaces(
+    certificate: &Certificate,
+    issuer_name: &Name,
+    issuer: &Issuer,
+) -> Option<crate::words::AriCertId> {
+    let leaf = certificate.leaf.as_ref().filter(|leaf| leaf.issuer.as_ref() == Some(issuer_name))?;
+    let supported = issuer.directory.as_ref().is_some_and(|facts| facts.has_renewal_info);
+    if supported { leaf.facts.ari_id.clone() } else { None }
+}
+
+impl Context<'_> {
+    /// Returns whether a leaf of ours may go to a target.
+    pub(crate) fn may_write(&self, ledger: &crate::state::Deployment) -> bool {
+        let take_over = self.state.targets.get(&ledger.target).is_some_and(|t| t.spec.take_over);
+        match &ledger.found {
+            // What could not be looked at is tried: the adapter refuses files that are not ours.
+            Found::Unlooked | Found::Unlookable(_) => true,
+            Found::Nothing { ours } | Found::Leaf { ours, .. } => *ours || take_over,
+        }
+    }
+}
+
+/// Returns the share of chance that a retry delay may add.
+pub(super) const fn at_most_a_quarter(jitter: Permille) -> Permille {
+    Permille::new(jitter.get() / 4)
+}

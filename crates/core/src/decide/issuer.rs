@@ -1,0 +1,70 @@
+//! What an issuer needs: its directory known, our account usable.
+//!
+//! The account's key is made under a slot chosen beforehand and is durable before the CA hears of
+//! it; registering the same key twice finds the same account (RFC 8555 section 7.3.1), so that a
+//! lost answer is cleared up by asking again. A CA that says it does not know our account is told
+//! again, once, with the same key.
+
+use jiff::SignedDuration;
+
+use super::attempt::EXCHANGE_WITHIN;
+use super::{Context, Decision, Lane};
+use crate::action::{ActKind, AskKind};
+use crate::finding;
+use crate::state::{Account, Issuer, account_slot};
+use crate::words::{KeyAlgorithm, Name};
+
+/// How often the directory is read.
+const DIRECTORY_EVERY: SignedDuration = SignedDuration::from_hours(24);
+
+/// How often it is read while it has never been.
+const UNKNOWN_DIRECTORY_EVERY: SignedDuration = SignedDuration::from_mins(1);
+
+/// Decides on an issuer.
+#[must_use]
+pub fn issuer(cx: &Context<'_>, name: &Name, issuer: &Issuer) -> Decision {
+    let mut decision = Decision::default();
+    if issuer.declared {
+        let known = issuer.directory.is_some();
+        let every = if known { DIRECTORY_EVERY } else { UNKNOWN_DIRECTORY_EVERY };
+        decision.ask(AskKind::Directory { issuer: name.clone() }, EXCHANGE_WITHIN, every);
+        account(cx, name, issuer, &mut decision);
+    }
+    if let Some(until) = issuer.health.closed_until
+        && until > cx.now
+    {
+        decision.wake(until);
+    }
+    finding::of_issuer(cx, name, issuer, &mut decision);
+    decision
+}
+
+fn account(cx: &Context<'_>, name: &Name, issuer: &Issuer, decision: &mut Decision) {
+    if !issuer.history.acting.is_empty() {
+        return;
+    }
+    match &issuer.account {
+        Account::Ready { .. } => {}
+        Account::Absent => {
+            let (slot, algorithm) = (account_slot(name), KeyAlgorithm::EcdsaP256);
+            decision.want(Lane::Local, ActKind::MakeKey { slot, algorithm }, EXCHANGE_WITHIN);
+        }
+        Account::Keyed { .. } => register(name, issuer, decision),
+        Account::Refused { retry_at, .. } if *retry_at > cx.now => decision.wake(*retry_at),
+        Account::Refused { .. } => register(name, issuer, decision),
+    }
+}
+
+fn register(name: &Name, issuer: &Issuer, decision: &mut Decision) {
+    if issuer.directory.is_none() {
+        return;
+    }
+    let act = ActKind::NewAccount {
+        issuer: name.clone(),
+        key: account_slot(name),
+        contact: issuer.spec.contact.clone(),
+        eab: issuer.spec.eab,
+        agreed: issuer.spec.agreed,
+    };
+    decision.want(Lane::Issuer(name.clone()), act, EXCHANGE_WITHIN);
+}

@@ -1,0 +1,126 @@
+//! Looking: at targets and endpoints, first of all and again and again.
+//!
+//! Nothing is decided on a certificate before everything declared for it was looked at once, or
+//! could not be within a minute: an empty or restored store begins by observing, and valid leaves
+//! that already cover the names are adopted with their own schedule.
+//!
+//! Afterwards how often is looked depends on what is expected to change: every second or so after
+//! an activation, every few minutes while something is wrong, once an hour otherwise.
+
+use alloc::boxed::Box;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Context, Decision};
+use crate::action::AskKind;
+use crate::event::Event;
+use crate::intent::Serves;
+use crate::state::{Certificate, DeployStep, Deployment, Found};
+use crate::words::time::after;
+use crate::words::{LeafFacts, Name, SightState};
+
+/// How long the first look may hold back everything else.
+const FIRST_LOOK_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long a look at one endpoint or target may take.
+const LOOK_WITHIN: SignedDuration = SignedDuration::from_secs(30);
+
+/// How often is looked when all is well.
+const WHEN_WELL: SignedDuration = SignedDuration::from_hours(1);
+
+/// How often is looked when something is wrong.
+const WHEN_WRONG: SignedDuration = SignedDuration::from_mins(5);
+
+/// How often a target's own store is looked at.
+const AT_TARGETS: SignedDuration = SignedDuration::from_hours(6);
+
+/// How often is looked at endpoints by the time since a target was activated.
+const AFTER_ACTIVATION: &[(SignedDuration, SignedDuration)] = &[
+    (SignedDuration::from_secs(30), SignedDuration::from_secs(1)),
+    (SignedDuration::from_mins(5), SignedDuration::from_secs(10)),
+    (SignedDuration::from_hours(1), SignedDuration::from_mins(1)),
+];
+
+/// Asks what targets hold and what endpoints serve.
+pub(super) fn decide(
+    cx: &Context<'_>,
+    name: &Name,
+    certificate: &Certificate,
+    decision: &mut Decision,
+) {
+    for ledger in &certificate.targets {
+        let (target, certificate) = (ledger.target.clone(), name.clone());
+        let kind = AskKind::Inspect { target, certificate };
+        decision.ask(kind, LOOK_WITHIN, inspect_every(ledger));
+    }
+    let every = probe_every(cx, certificate);
+    for endpoint in &certificate.spec.endpoints {
+        decision.ask(AskKind::Probe { endpoint: endpoint.clone() }, LOOK_WITHIN, every);
+    }
+}
+
+const fn inspect_every(ledger: &Deployment) -> SignedDuration {
+    match ledger.found {
+        Found::Unlooked => SignedDuration::ZERO,
+        Found::Unlookable(_) => WHEN_WRONG,
+        Found::Nothing { .. } | Found::Leaf { .. } => AT_TARGETS,
+    }
+}
+
+fn probe_every(cx: &Context<'_>, certificate: &Certificate) -> SignedDuration {
+    let activated = certificate.targets.iter().filter_map(|ledger| match ledger.step {
+        DeployStep::Activated { at, .. } => Some(at),
+        _ => None,
+    });
+    let newest: Option<Timestamp> = activated.max();
+    let settling = newest.and_then(|at| {
+        let gone = cx.now.duration_since(at);
+        AFTER_ACTIVATION.iter().find(|(until, _)| gone < *until).map(|(_, every)| *every)
+    });
+    let usual = if is_well(certificate) { WHEN_WELL } else { WHEN_WRONG };
+    settling.map_or(usual, |every| every.min(usual))
+}
+
+fn is_well(certificate: &Certificate) -> bool {
+    let mut ours = certificate.spec.endpoints.iter().zip(&certificate.endpoints);
+    ours.all(|(spec, endpoint)| {
+        spec.serves != Serves::Ours
+            || endpoint.shown.as_ref().is_ok_and(|addresses| {
+                !addresses.is_empty() && addresses.iter().all(|a| a.state == SightState::Ok)
+            })
+    })
+}
+
+/// Returns whether the first look is over; wakes at its deadline if not.
+pub(super) fn is_over(
+    cx: &Context<'_>,
+    certificate: &Certificate,
+    decision: &mut Decision,
+) -> bool {
+    let deadline = after(certificate.declared_at, FIRST_LOOK_WITHIN);
+    if certificate.is_looked_at() || deadline <= cx.now {
+        return true;
+    }
+    decision.wake(deadline);
+    false
+}
+
+/// Returns the adoption of the best leaf that lies at a target, where we hold none: valid, for all
+/// the names, beside its key.
+pub(super) fn adopt(cx: &Context<'_>, certificate: &Certificate) -> Option<Event> {
+    if certificate.leaf.is_some() {
+        return None;
+    }
+    let lying = certificate.targets.iter().filter_map(|ledger| match &ledger.found {
+        Found::Leaf { facts, key_matches: true, .. } => Some(facts),
+        _ => None,
+    });
+    let fits = |facts: &&Box<LeafFacts>| {
+        facts.validity.contains(cx.now)
+            && facts.ends_at() > cx.now
+            && facts.for_servers
+            && certificate.covers_all(facts)
+    };
+    let best = lying.filter(fits).max_by_key(|facts| facts.ends_at())?;
+    Some(Event::LeafAdopted(best.clone()))
+}

@@ -1,0 +1,101 @@
+//! When to try again: tables by what failed and whose fault it was.
+//!
+//! Delays grow with failures in a row and never exceed six hours; chance adds up to a quarter, drawn
+//! when the attempt ended and recorded. In the reserve the delays of failures that may have been
+//! repaired meanwhile shrink to an hour, since asking the CA is then worth an attempt; they are
+//! never shorter than the table's floor, also after a lapse.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Runway;
+use super::due::at_most_a_quarter;
+use crate::state::{Certificate, LastFailure, Rest, Trouble};
+use crate::words::time::after;
+use crate::words::{Blame, FailureKind};
+
+const fn mins(minutes: i64) -> SignedDuration {
+    SignedDuration::from_mins(minutes)
+}
+
+const fn secs(seconds: i64) -> SignedDuration {
+    SignedDuration::from_secs(seconds)
+}
+
+/// Nobody refused: no connection, 5xx, an answer that did not come.
+const TRANSIENT: &[SignedDuration] =
+    &[mins(1), mins(2), mins(5), mins(15), mins(30), mins(60), mins(120), mins(360)];
+
+/// A name, zone or solver fails: at most four or five attempts a day, far below any CA's limit.
+const REFUSED: &[SignedDuration] = &[mins(60), mins(360)];
+
+/// We may not; a person has to do something.
+const UNAUTHORIZED: &[SignedDuration] = &[mins(60), mins(180), mins(360)];
+
+/// The order was gone: at once, then as if transient.
+const GONE: &[SignedDuration] = &[secs(0), mins(1), mins(5), mins(15), mins(60), mins(360)];
+
+/// The most that is waited in the reserve.
+const RESERVE_AT_MOST: SignedDuration = mins(60);
+
+/// A target that failed; its own lane, nobody else waits.
+const TARGET: &[SignedDuration] = &[secs(10), mins(1), mins(5), mins(15), mins(60)];
+
+/// An act within a running attempt that failed for a passing reason.
+const WITHIN_ATTEMPT: &[SignedDuration] = &[secs(2), secs(10), secs(30), mins(1), mins(2)];
+
+/// A withdrawal that failed.
+const WITHDRAWAL: &[SignedDuration] = &[secs(5), mins(1), mins(5), mins(30), mins(120)];
+
+/// Returns the step of a table after `failures` in a row, the last one repeated.
+fn step(table: &[SignedDuration], failures: u16) -> SignedDuration {
+    let index = usize::from(failures.saturating_sub(1));
+    table.get(index).or(table.last()).copied().unwrap_or(SignedDuration::ZERO)
+}
+
+/// Returns when the next attempt may begin.
+pub(super) fn attempt_at(
+    certificate: &Certificate,
+    rest: &Rest,
+    last: &LastFailure,
+) -> Timestamp {
+    if certificate.requested_at.is_some_and(|asked| asked > last.at) {
+        // A person asked after the failure: they have done something about it.
+        return last.at;
+    }
+    let table = match (last.failure.kind, &last.failure.blame) {
+        (FailureKind::RateLimited { until }, _) => {
+            return after(until, at_most_a_quarter(last.jitter).of(mins(10)));
+        }
+        (FailureKind::Gone | FailureKind::AccountUnknown | FailureKind::AlreadyReplaced, _) => GONE,
+        (FailureKind::Unauthorized, _) => UNAUTHORIZED,
+        (FailureKind::Refused, _) => REFUSED,
+        (FailureKind::Transient | FailureKind::Unknown, Blame::Name(_) | Blame::Zone(_)) => REFUSED,
+        (FailureKind::Transient | FailureKind::Unknown, _) => TRANSIENT,
+    };
+    let delay = step(table, rest.failures);
+    let runway = Runway::of(certificate);
+    let delay = if runway.is_in_reserve(after(last.at, delay.min(RESERVE_AT_MOST))) {
+        delay.min(RESERVE_AT_MOST)
+    } else {
+        delay
+    };
+    after(after(last.at, delay), at_most_a_quarter(last.jitter).of(delay))
+}
+
+/// Returns when a target may be tried again.
+pub(super) fn target_at(trouble: &Trouble) -> Timestamp {
+    match trouble.failure.kind {
+        FailureKind::RateLimited { until } => until,
+        _ => after(trouble.at, step(TARGET, trouble.failures)),
+    }
+}
+
+/// Returns when an act of a running attempt may be tried again.
+pub(super) fn within_attempt_at(at: Timestamp, failures: u16) -> Timestamp {
+    after(at, step(WITHIN_ATTEMPT, failures))
+}
+
+/// Returns when a withdrawal may be tried again.
+pub(super) fn withdrawal_at(at: Timestamp, failures: u16) -> Timestamp {
+    after(at, step(WITHDRAWAL, failures))
+}

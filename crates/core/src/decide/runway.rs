@@ -1,0 +1,70 @@
+//! Runway: the time left before a lapse if nothing more succeeds.
+//!
+//! Everything that grows more urgent is steered by shares of the margin, the time from the planned
+//! renewal to the lapse, so that 6-day and 398-day leaves are treated alike. The last quarter of
+//! the margin is the reserve: there preferences are overruled and means are widened.
+//!
+//! A certificate that never had a leaf has nothing to lose yet: it is given a day from its
+//! declaration, so that a new name's first failures do not wake anybody at once.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::state::{Certificate, Found};
+use crate::words::Permille;
+use crate::words::time::after;
+
+/// How long there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Runway {
+    /// When renewal was planned.
+    pub planned_at: Timestamp,
+    /// When something that is needed has nothing valid.
+    pub lapse_at: Timestamp,
+}
+
+/// What a certificate without any leaf is given from its declaration.
+const FIRST_LEAF_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
+impl Runway {
+    /// Returns how long a certificate has: to the earliest end of its leaf and of what lies at its
+    /// targets and is served at its endpoints.
+    #[must_use]
+    pub fn of(certificate: &Certificate) -> Self {
+        let planned_at = super::due(certificate).at;
+        let held = certificate.leaf.as_ref().map(|leaf| leaf.facts.ends_at());
+        let lying = certificate.targets.iter().filter_map(|ledger| match &ledger.found {
+            Found::Leaf { facts, .. } if ledger.active().is_none() => Some(facts.ends_at()),
+            _ => None,
+        });
+        let served = certificate.endpoints.iter().filter_map(|endpoint| endpoint.shown.as_ref().ok());
+        let served = served.flatten().filter_map(|address| address.ends_at);
+        let lapse_at = held.into_iter().chain(lying).chain(served).min();
+        let lapse_at =
+            lapse_at.unwrap_or_else(|| after(certificate.declared_at, FIRST_LEAF_WITHIN));
+        Self { planned_at: planned_at.min(lapse_at), lapse_at }
+    }
+
+    /// Returns the time from the planned renewal to the lapse.
+    #[must_use]
+    pub fn margin(self) -> SignedDuration {
+        self.lapse_at.duration_since(self.planned_at)
+    }
+
+    /// Returns the beginning of the reserve, the last quarter of the margin.
+    #[must_use]
+    pub fn reserve_at(self) -> Timestamp {
+        after(self.planned_at, Permille::new(750).of(self.margin()))
+    }
+
+    /// Returns the moment at which `share` of the margin is used up.
+    #[must_use]
+    pub fn used_at(self, share: Permille) -> Timestamp {
+        after(self.planned_at, share.of(self.margin()))
+    }
+
+    /// Returns whether the reserve has begun.
+    #[must_use]
+    pub fn is_in_reserve(self, now: Timestamp) -> bool {
+        self.reserve_at() <= now
+    }
+}

@@ -1,0 +1,383 @@
+//! Events: what a record says.
+//!
+//! Each event is a kind and a body. The kinds are fixed for ever: an old record always folds, and
+//! a kind this release does not know is kept and skipped. A new field must work when it is absent.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::action::{ActKind, Outcome};
+use crate::finding::{Code, Severity};
+use crate::intent::{CertificateSpec, EndpointSpec, IssuerSpec, SolverSpec, TargetSpec};
+use crate::words::{
+    Answer, AriCertId, AuthorizationFacts, Blame, DirectoryFacts, Failure,
+    Identifier, Installed, LeafFacts, Name, OrderFacts, Permille, Place, RenewalInfoFacts, Showing,
+    Sight, Slot, Url,
+};
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $variant:ident($body:ty) = $kind:literal,)*) => {
+        /// What a record says.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Event {
+            $($(#[$doc])* $variant($body),)*
+        }
+
+        impl Event {
+            /// Returns the kind as the journal writes it.
+            #[must_use]
+            pub const fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $kind,)*
+                }
+            }
+
+            /// Returns the body as JSON.
+            #[must_use]
+            pub fn body(&self) -> String {
+                let body = match self {
+                    $(Self::$variant(body) => serde_json::to_string(body),)*
+                };
+                // Our shapes have string keys and no failing `Serialize`: writing them cannot fail.
+                body.unwrap_or_default()
+            }
+
+            /// Reads an event.
+            #[must_use]
+            pub fn decode(kind: &str, body: &str) -> Decoded {
+                match kind {
+                    $($kind => Decoded::of(serde_json::from_str(body).map(Self::$variant)),)*
+                    _ => Decoded::Unknown,
+                }
+            }
+        }
+    };
+}
+
+/// What became of reading an event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decoded {
+    /// It was read.
+    Event(Box<Event>),
+    /// A kind that this release does not know.
+    Unknown,
+    /// A known kind whose body cannot be read: why.
+    Unreadable(String),
+}
+
+impl Decoded {
+    fn of(read: Result<Event, serde_json::Error>) -> Self {
+        match read {
+            Ok(event) => Self::Event(Box::new(event)),
+            Err(error) => Self::Unreadable(error.to_string()),
+        }
+    }
+}
+
+events! {
+    /// An act was admitted; it is performed once this record is durable.
+    Started(Started) = "act.started",
+    /// An act ended.
+    Ended(Ended) = "act.ended",
+    /// A finding became an incident.
+    IncidentOpened(IncidentOpened) = "incident.opened",
+    /// An incident's severity changed.
+    IncidentChanged(IncidentChanged) = "incident.changed",
+    /// The finding is gone.
+    IncidentResolved(IncidentResolved) = "incident.resolved",
+    /// The state of the stream up to here; what came before may go to the archive.
+    Checkpoint(Checkpoint) = "checkpoint",
+
+    /// This instance started.
+    InstanceStarted(InstanceStarted) = "instance.started",
+    /// A declaration was refused; the last good one stays.
+    IntentRefused(IntentRefused) = "intent.refused",
+    /// A declaration was taken on.
+    IntentAccepted(IntentAccepted) = "intent.accepted",
+    /// A declaration that drops many certificates waits for a person.
+    IntentHeld(IntentHeld) = "intent.held",
+
+    /// The operator declared an issuer, or changed it.
+    IssuerDeclared(IssuerSpec) = "issuer.declared",
+    /// What the CA's directory says.
+    DirectorySeen(DirectoryFacts) = "directory.seen",
+    /// The CA says that it does not know our account.
+    AccountLost(AccountLost) = "account.lost",
+    /// A new order was admitted; it was paid for from the issuer's budget.
+    OrderAdmitted(OrderAdmitted) = "order.admitted",
+    /// The issuer was at fault for something.
+    Blamed(Failure) = "blamed",
+    /// The issuer works again.
+    Cleared(Empty) = "cleared",
+
+    /// The operator declared a solver, or changed it.
+    SolverDeclared(SolverSpec) = "solver.declared",
+    /// The operator declared a target, or changed it.
+    TargetDeclared(TargetSpec) = "target.declared",
+
+    /// The operator declared a certificate, or changed it.
+    CertificateDeclared(Box<CertificateSpec>) = "certificate.declared",
+    /// The thing is in the operator's file no more. Certificates are renewed all the same (law 8).
+    Undeclared(Empty) = "undeclared",
+    /// What lies at a target.
+    TargetInspected(TargetInspected) = "target.inspected",
+    /// What an endpoint serves.
+    EndpointSeen(EndpointSeen) = "endpoint.seen",
+    /// Nothing that is looked at regularly had changed until this record's time.
+    SeenThrough(Empty) = "seen.through",
+    /// A valid leaf that somebody else installed is taken on with its own schedule.
+    LeafAdopted(Box<LeafFacts>) = "leaf.adopted",
+    /// The CA's suggestion of when to renew, and where in it we go.
+    RenewalInfoSeen(RenewalInfoSeen) = "renewal-info.seen",
+    /// A person asked for a renewal.
+    RenewalRequested(Empty) = "renewal.requested",
+    /// An attempt to renew began, with every choice made.
+    AttemptBegan(Box<AttemptBegan>) = "attempt.began",
+    /// Something is wrong with the attempt; it goes on or is ended next.
+    AttemptTroubled(Failure) = "attempt.troubled",
+    /// An attempt ended without a leaf.
+    AttemptEnded(Box<AttemptEnded>) = "attempt.ended",
+    /// How the attempt's order stands.
+    OrderSeen(Box<OrderFacts>) = "order.seen",
+    /// How one of its authorizations stands.
+    AuthorizationSeen(Box<AuthorizationFacts>) = "authorization.seen",
+    /// Where a DNS answer goes.
+    PlaceFound(PlaceFound) = "place.found",
+    /// What the authoritative servers show of an answer.
+    AnswerShown(AnswerShown) = "answer.shown",
+    /// It is time to tell the CA, with what the servers show.
+    AnswerAwaited(AnswerAwaited) = "answer.awaited",
+    /// The issued chain was fetched and is in the store.
+    ChainSeen(Box<LeafFacts>) = "chain.seen",
+    /// A withdrawal was given up after many tries.
+    WithdrawalAbandoned(Answer) = "withdrawal.abandoned",
+}
+
+/// An act that was admitted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    /// What it does.
+    pub act: ActKind,
+    /// What outlives this is `Unknown`.
+    pub deadline_at: Timestamp,
+}
+
+/// How an act ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The version of its `act.started` in this stream.
+    pub of: u64,
+    /// How.
+    pub outcome: Outcome,
+}
+
+/// Nothing more to say than the kind does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Empty {}
+
+/// A finding became an incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IncidentOpened {
+    /// Which finding.
+    pub code: Code,
+    /// What it is about, within the stream: a name, an address, a target. Empty: the stream itself.
+    pub subject: Box<str>,
+    /// How bad.
+    pub severity: Severity,
+    /// Whose fault.
+    pub blame: Option<Blame>,
+    /// What shows it.
+    pub evidence: Box<str>,
+}
+
+/// An incident's severity changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IncidentChanged {
+    /// Which finding.
+    pub code: Code,
+    /// What it is about.
+    pub subject: Box<str>,
+    /// How bad it is now.
+    pub severity: Severity,
+}
+
+/// The finding is gone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IncidentResolved {
+    /// Which finding.
+    pub code: Code,
+    /// What it was about.
+    pub subject: Box<str>,
+}
+
+/// The state of a stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The shape of `state`; older shapes are upcast when read.
+    pub shape: u16,
+    /// The state as JSON text.
+    pub state: String,
+}
+
+/// This instance started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceStarted {
+    /// The program's version.
+    pub version: Box<str>,
+}
+
+/// A declaration was refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IntentRefused {
+    /// The first message, and how many more.
+    pub message: Box<str>,
+}
+
+/// A declaration was taken on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IntentAccepted {
+    /// How many certificates it declares.
+    pub certificates: u64,
+}
+
+/// A declaration waits for a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IntentHeld {
+    /// The certificates that are missing from it.
+    pub missing: Vec<Name>,
+}
+
+/// The CA does not know our account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccountLost {
+    /// The URL that it had.
+    pub url: Url,
+}
+
+/// A new order was paid for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OrderAdmitted {
+    /// For which certificate.
+    pub certificate: Name,
+    /// Whether its last attempt failed; those get a fifth of the budget at most.
+    pub after_failure: bool,
+}
+
+/// What lies at a target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TargetInspected {
+    /// Which.
+    pub target: Name,
+    /// What was found, or why it could not be looked at.
+    pub found: Result<Installed, Failure>,
+}
+
+/// What an endpoint serves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EndpointSeen {
+    /// Which.
+    pub endpoint: EndpointSpec,
+    /// What was seen, or why it could not be looked at.
+    pub sight: Result<Sight, Failure>,
+}
+
+/// The CA's suggestion.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RenewalInfoSeen {
+    /// Of which leaf.
+    pub leaf: AriCertId,
+    /// What the CA says.
+    pub facts: RenewalInfoFacts,
+    /// Our place in the window, drawn once for each window.
+    pub spread: Permille,
+}
+
+/// An attempt began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptBegan {
+    /// By whom.
+    pub issuer: Name,
+    /// For which names.
+    pub identifiers: Box<[Identifier]>,
+    /// With which key.
+    pub key: Slot,
+    /// Under which profile.
+    pub profile: Option<Box<str>>,
+    /// Which leaf it replaces, for the CA.
+    pub replaces: Option<AriCertId>,
+    /// Why now.
+    pub reason: Reason,
+}
+
+/// Why a renewal is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// No valid leaf covers the names.
+    Uncovered,
+    /// The declared names are not the leaf's.
+    NamesChanged,
+    /// A target has no valid leaf, and we hold none that could go there.
+    TargetUncovered,
+    /// The CA's suggestion says so.
+    Suggested,
+    /// Our own schedule says so.
+    Scheduled,
+    /// A person said so.
+    Requested,
+}
+
+/// An attempt ended without a leaf.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptEnded {
+    /// Why.
+    pub failure: Failure,
+    /// The share of the retry delay that chance adds.
+    pub jitter: Permille,
+}
+
+/// Where a DNS answer goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlaceFound {
+    /// For which authorization.
+    pub authorization: Url,
+    /// Where.
+    pub place: Place,
+}
+
+/// What the servers show.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AnswerShown {
+    /// For which authorization.
+    pub authorization: Url,
+    /// What.
+    pub showing: Showing,
+}
+
+/// The waiting for an answer is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AnswerAwaited {
+    /// For which authorization.
+    pub authorization: Url,
+}
+
+
+impl Event {
+    /// Returns whether a reader that does not know the kind must refuse the stream: true where
+    /// skipping would make it decide on a state that never was.
+    #[must_use]
+    pub const fn must_understand(&self) -> bool {
+        matches!(self, Self::Checkpoint(_))
+    }
+
+    /// Returns a line for logs.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        format!("{} {}", self.kind(), self.body())
+    }
+}

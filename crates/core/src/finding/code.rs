@@ -1,0 +1,149 @@
+//! The stable codes of findings; each has a page in `docs/causes/`.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal, $advice:literal;)*) => {
+        /// Which kind of finding.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Code {
+            $($(#[$doc])* #[serde(rename = $text)] $variant,)*
+        }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// Returns the code as users see it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+
+            /// Returns what to do next, in one sentence without a full stop.
+            #[must_use]
+            pub const fn advice(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $advice,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The CA says our account is not usable.
+    AccountRefused = "account.refused",
+        "read what the CA says below; an unpause link or new EAB credentials may be needed";
+    /// The CA gave our key another account URL than before.
+    AccountChanged = "account.changed",
+        "update `accounturi` in CAA records that name the former account";
+    /// The CA says its CAA records forbid it to issue.
+    CaaForbidsIssuer = "caa.forbids-issuer",
+        "allow this CA in the zone's CAA records, or declare an issuer that they allow";
+    /// The CA's API fails.
+    CaFailing = "ca.failing",
+        "nothing to do for a day or so: it is asked again by itself; see the CA's status page";
+    /// The CA refuses for now, because too much was asked of it.
+    CaRateLimited = "ca.rate-limited",
+        "nothing to do: it is tried again when the CA allows it";
+    /// The CA refuses the order for a reason of its own.
+    CaRefuses = "ca.refuses",
+        "read what the CA says below";
+    /// The certificate is in the configuration no more, and is renewed all the same.
+    CertificateUndeclared = "certificate.undeclared",
+        "declare it again, or retire it";
+    /// A declaration that drops many certificates waits for a person.
+    ConfigRemovalHeld = "config.removal-held",
+        "if it is meant, confirm it: perennial confirm; if not, put the certificates back";
+    /// The newest configuration was refused; the last good one is in force.
+    ConfigRefused = "config.refused",
+        "see what is wrong: perennial plan";
+    /// The name's DNS fails the CA.
+    DnsLookupFailed = "dns.lookup-failed",
+        "ask every nameserver of the zone as the CA does: perennial check NAME";
+    /// The authoritative servers do not show what the solver wrote.
+    DnsAnswerInvisible = "dns.answer-invisible",
+        "compare who serves the zone with where the solver writes: perennial check NAME";
+    /// The zone's server refuses our update.
+    DnsUpdateRefused = "dns.update-refused",
+        "check the solver's key and its rights on the zone";
+    /// Nothing valid for the name is served at an endpoint.
+    EndpointExpired = "endpoint.expired",
+        "see what is served: perennial check NAME; a server that was not reloaded is the usual cause";
+    /// An endpoint's leaf is not valid yet.
+    EndpointNotYetValid = "endpoint.not-yet-valid",
+        "compare the clocks of this machine and of the CA";
+    /// An endpoint serves a leaf for other names.
+    EndpointNameMismatch = "endpoint.name-mismatch",
+        "see which virtual host answers for this name: perennial check NAME";
+    /// An endpoint serves a leaf that no trusted root vouches for.
+    EndpointUntrusted = "endpoint.untrusted",
+        "see what is served: perennial check NAME; declare `roots` if the CA is a private one";
+    /// An endpoint serves a leaf without the chain it needs.
+    EndpointIncompleteChain = "endpoint.incomplete-chain",
+        "let the server send the full chain: fullchain.pem, not cert.pem";
+    /// An endpoint serves a revoked leaf.
+    EndpointRevoked = "endpoint.revoked",
+        "renew it now: perennial renew CERTIFICATE";
+    /// An endpoint cannot be reached.
+    EndpointUnreachable = "endpoint.unreachable",
+        "check that the address is still the name's, and that the port is open";
+    /// An endpoint speaks no TLS.
+    EndpointNoTls = "endpoint.no-tls",
+        "check the port and the server's configuration";
+    /// An endpoint demands a client certificate and shows nothing.
+    EndpointClientCertificate = "endpoint.client-certificate",
+        "declare another endpoint that shows the same leaf";
+    /// Nobody can see what is served: no endpoint is declared.
+    EndpointNone = "endpoint.none",
+        "declare at least one endpoint, or nothing can be seen";
+    /// The validation of a name fails at the CA.
+    NameValidationFailed = "name.validation-failed",
+        "read what the CA saw below, then: perennial check NAME";
+    /// An order vanished before it was done.
+    OrderGone = "order.gone",
+        "nothing to do: it is begun anew by itself";
+    /// Our own disk, clock, network or configuration is at fault.
+    OurselvesFailing = "ourselves.failing",
+        "read the cause below: it lies on this machine";
+    /// A record of this stream cannot be folded.
+    JournalQuarantined = "journal.quarantined",
+        "restore the store from a backup, or report this with the record named below";
+    /// A solver fails.
+    SolverFailing = "solver.failing",
+        "check the solver's credential and server";
+    /// A target cannot be written or reloaded.
+    TargetFailing = "target.failing",
+        "read the cause below; it is tried again by itself";
+    /// A target holds somebody else's newer leaf, which is left alone.
+    TargetNewerLeaf = "target.newer-leaf",
+        "decide who manages this target: `take_over = true`, or remove it from the certificate";
+    /// A target serves an old leaf although it was told of the new one.
+    TargetNotReloaded = "target.not-reloaded",
+        "reload the server by hand and check the target's `reload` command";
+    /// A target's files are somebody else's.
+    TargetNotOurs = "target.not-ours",
+        "declare `take_over = true` on the target to let Perennial manage them (they are copied first)";
+    /// A target cannot be looked at.
+    TargetUnreadable = "target.unreadable",
+        "read the cause below; it is looked at again by itself";
+    /// A challenge answer could not be withdrawn.
+    WithdrawalFailing = "withdrawal.failing",
+        "remove the challenge answer named below by hand if this goes on";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+
+    #[test]
+    fn every_code_is_its_own_and_has_an_advice() {
+        let texts: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(texts.len(), Code::ALL.len());
+        assert!(Code::ALL.iter().all(|code| !code.advice().is_empty()));
+    }
+}

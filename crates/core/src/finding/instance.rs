@@ -1,0 +1,43 @@
+//! Findings about this instance: its configuration and its journal.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use super::{Code, Finding, Severity};
+use crate::decide::Decision;
+use crate::state::{Instance, Quarantine};
+
+/// Judges this instance.
+pub fn of_instance(instance: &Instance, quarantined: &[Quarantine], decision: &mut Decision) {
+    if let Some(message) = &instance.refused {
+        decision.findings.push(Finding {
+            code: Code::ConfigRefused,
+            subject: Box::default(),
+            severity: Severity::Warning,
+            blame: None,
+            evidence: message.clone(),
+        });
+    }
+    if !instance.held.is_empty() {
+        let shown: Vec<_> = instance.held.iter().take(5).map(|n| n.as_str().to_string()).collect();
+        let count = instance.held.len();
+        decision.findings.push(Finding {
+            code: Code::ConfigRemovalHeld,
+            subject: Box::default(),
+            severity: Severity::Warning,
+            blame: None,
+            evidence: format!("{count} certificates are missing: {}, ...", shown.join(", ")).into(),
+        });
+    }
+    for (stream, cause) in quarantined {
+        decision.findings.push(Finding {
+            code: Code::JournalQuarantined,
+            subject: stream.to_string().into(),
+            severity: Severity::Critical,
+            blame: None,
+            evidence: cause.clone(),
+        });
+    }
+}

@@ -1,0 +1,42 @@
+//! Findings about an issuer: its API, our account there.
+
+use alloc::format;
+use alloc::string::ToString;
+
+use super::{Code, Finding, Severity};
+use crate::decide::{Context, Decision};
+use crate::state::{Account, Issuer};
+use crate::words::{Blame, FailureKind, Name};
+
+/// Judges an issuer.
+pub fn of_issuer(cx: &Context<'_>, name: &Name, issuer: &Issuer, decision: &mut Decision) {
+    if let Some(failure) = &issuer.health.last
+        && issuer.health.failures > 0
+    {
+        let limited = matches!(failure.kind, FailureKind::RateLimited { .. });
+        decision.findings.push(Finding {
+            code: if limited { Code::CaRateLimited } else { Code::CaFailing },
+            subject: name.as_str().into(),
+            severity: if issuer.health.is_open(cx.now) { Severity::Notice } else { Severity::Warning },
+            blame: Some(Blame::Issuer(name.clone())),
+            evidence: failure.to_string().into(),
+        });
+    }
+    match &issuer.account {
+        Account::Refused { failure, failures, .. } => decision.findings.push(Finding {
+            code: Code::AccountRefused,
+            subject: name.as_str().into(),
+            severity: if *failures > 2 { Severity::Critical } else { Severity::Warning },
+            blame: Some(Blame::Account(name.clone())),
+            evidence: failure.to_string().into(),
+        }),
+        Account::Ready { url, former: Some(former), .. } => decision.findings.push(Finding {
+            code: Code::AccountChanged,
+            subject: name.as_str().into(),
+            severity: Severity::Warning,
+            blame: Some(Blame::Account(name.clone())),
+            evidence: format!("the account is {url} now, and was {former}").into(),
+        }),
+        Account::Absent | Account::Keyed { .. } | Account::Ready { .. } => {}
+    }
+}

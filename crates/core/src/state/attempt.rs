@@ -1,0 +1,404 @@
+//! One attempt to renew: from the first act to a kept bundle, or to a failure.
+//!
+//! ```text
+//! Resting ──attempt.began──▶ Unordered ──NewOrder──▶ Ordered ──valid──▶ Fetched ──KeepBundle──▶ Resting
+//!    ▲                            │                     │                  │
+//!    └────────────attempt.ended───┴─────────────────────┴──────────────────┘
+//! ```
+//!
+//! Each state holds only what is true in it. What the CA said last is kept as it said it; what to
+//! do about it is `decide`'s.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::deployment::Trouble;
+use crate::action::{ActKind, Fact, Outcome};
+use crate::event::{AttemptBegan, Event};
+use crate::words::{
+    Answer, AuthorizationFacts, AuthorizationStatus, ChallengeStatus, Failure, FailureKind,
+    KeyFacts, LeafFacts, OrderFacts, OrderStatus, Permille, Place, Showing, Url,
+};
+
+/// Whether an attempt runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Attempt {
+    /// None does.
+    Resting(Rest),
+    /// One does.
+    Running(Box<Running>),
+}
+
+/// Between two attempts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rest {
+    /// How many attempts in a row failed.
+    pub failures: u16,
+    /// Why the last one did.
+    pub last: Option<Box<LastFailure>>,
+}
+
+/// Why and when the last attempt failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastFailure {
+    /// Why.
+    pub failure: Failure,
+    /// When it ended.
+    pub at: Timestamp,
+    /// The share of the retry delay that chance adds.
+    pub jitter: Permille,
+    /// Since when attempts fail.
+    pub since: Timestamp,
+}
+
+/// An attempt that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// Every choice that was made for it.
+    pub plan: AttemptBegan,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// How many attempts in a row failed before, and why the last did.
+    pub before: Rest,
+    /// The key, once it is durable.
+    pub key: Option<KeyFacts>,
+    /// How far it is.
+    pub stage: Stage,
+    /// What is wrong, if something is.
+    pub trouble: Option<Box<Trouble>>,
+}
+
+/// How far an attempt is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The CA knows of nothing, or of an order whose URL was lost.
+    Unordered {
+        /// Whether a `NewOrder` may have taken effect. It is sent again without `replaces`, which
+        /// Boulder refuses while the lost order lives (standards.md 2.5).
+        doubted: bool,
+    },
+    /// There is an order.
+    Ordered(Box<Ordered>),
+    /// The chain is in the store.
+    Fetched(Box<LeafFacts>),
+}
+
+/// An order as the CA showed it last, and its authorizations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ordered {
+    /// What the CA said last.
+    pub facts: OrderFacts,
+    /// When it first had this status.
+    pub since: Timestamp,
+    /// Its authorizations.
+    pub authorizations: Vec<Authorization>,
+    /// Whether a `Finalize` was sent whose outcome is not known: ask before sending again.
+    pub finalize_doubted: bool,
+    /// Whether the CSR was sent and taken.
+    pub finalized: bool,
+}
+
+/// One authorization of the order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authorization {
+    /// Its URL.
+    pub url: Url,
+    /// What the CA said last.
+    pub facts: Option<AuthorizationFacts>,
+    /// Where its DNS answer goes, once found.
+    pub place: Option<Place>,
+    /// Our answer.
+    pub answer: AnswerState,
+}
+
+/// How far our answer is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerState {
+    /// Not up.
+    Absent,
+    /// Up, and waited for on the authoritative servers.
+    Presented {
+        /// Since when.
+        at: Timestamp,
+        /// What they showed last.
+        showing: Option<Showing>,
+    },
+    /// Seen, or waited for long enough: the CA is to be told.
+    Awaited,
+    /// The CA was told, or may have been.
+    Responded {
+        /// When.
+        at: Timestamp,
+        /// Whether it is unknown if the CA was told.
+        doubted: bool,
+    },
+}
+
+impl Attempt {
+    /// Returns how many attempts in a row failed.
+    #[must_use]
+    pub const fn failures(&self) -> u16 {
+        match self {
+            Self::Resting(rest) => rest.failures,
+            Self::Running(running) => running.before.failures,
+        }
+    }
+
+    /// Takes in an event of the attempt.
+    pub(super) fn fold(&mut self, at: Timestamp, event: &Event) {
+        match (&mut *self, event) {
+            (Self::Resting(rest), Event::AttemptBegan(plan)) => {
+                *self = Self::Running(Box::new(Running {
+                    plan: (**plan).clone(),
+                    began_at: at,
+                    before: core::mem::take(rest),
+                    key: None,
+                    stage: Stage::Unordered { doubted: false },
+                    trouble: None,
+                }));
+            }
+            (Self::Running(running), Event::AttemptEnded(ended)) => {
+                let before = core::mem::take(&mut running.before);
+                let since = before.last.map_or(running.began_at, |last| last.since);
+                let last = LastFailure {
+                    failure: ended.failure.clone(),
+                    at,
+                    jitter: ended.jitter,
+                    since,
+                };
+                let failures = before.failures.saturating_add(1);
+                *self = Self::Resting(Rest { failures, last: Some(Box::new(last)) });
+            }
+            (Self::Running(running), _) => running.fold(at, event),
+            (Self::Resting(_), _) => {}
+        }
+    }
+
+    /// Takes in the end of an act.
+    pub(super) fn conclude(&mut self, at: Timestamp, act: &ActKind, outcome: &Outcome) {
+        if let Self::Running(running) = self {
+            running.conclude(at, act, outcome);
+        }
+    }
+}
+
+impl Running {
+    fn fold(&mut self, at: Timestamp, event: &Event) {
+        match event {
+            Event::AttemptTroubled(failure) => self.note(at, failure),
+            Event::OrderSeen(facts) => self.see_order(at, facts),
+            Event::AuthorizationSeen(facts) => {
+                self.trouble = None;
+                if let Some(authorization) = self.authorization(&facts.url) {
+                    authorization.see((**facts).clone());
+                }
+            }
+            Event::PlaceFound(found) => {
+                self.trouble = None;
+                if let Some(authorization) = self.authorization(&found.authorization) {
+                    authorization.place = Some(found.place.clone());
+                }
+            }
+            Event::AnswerShown(shown) => {
+                if let Some(authorization) = self.authorization(&shown.authorization)
+                    && let AnswerState::Presented { showing, .. } = &mut authorization.answer
+                {
+                    *showing = Some(shown.showing.clone());
+                }
+            }
+            Event::AnswerAwaited(awaited) => {
+                if let Some(authorization) = self.authorization(&awaited.authorization) {
+                    authorization.answer = AnswerState::Awaited;
+                }
+            }
+            Event::ChainSeen(facts) => {
+                self.trouble = None;
+                self.stage = Stage::Fetched(facts.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn see_order(&mut self, at: Timestamp, facts: &OrderFacts) {
+        self.trouble = None;
+        match &mut self.stage {
+            Stage::Unordered { .. } => {
+                self.stage = Stage::Ordered(Box::new(Ordered::new(at, facts)));
+            }
+            Stage::Ordered(order) => order.see(at, facts),
+            Stage::Fetched(_) => {}
+        }
+    }
+
+    fn authorization(&mut self, url: &Url) -> Option<&mut Authorization> {
+        let Stage::Ordered(order) = &mut self.stage else { return None };
+        order.authorizations.iter_mut().find(|authorization| authorization.url == *url)
+    }
+
+    fn conclude(&mut self, at: Timestamp, act: &ActKind, outcome: &Outcome) {
+        match act {
+            ActKind::MakeKey { .. } => {
+                if let Outcome::Done(Fact::Key(key)) = outcome {
+                    self.trouble = None;
+                    self.key = Some(key.clone());
+                }
+            }
+            ActKind::NewOrder { .. } => self.conclude_order(at, outcome),
+            ActKind::Present { answer } => {
+                if matches!(outcome, Outcome::Done(_))
+                    && let Some(authorization) = self.answered_by(answer)
+                {
+                    authorization.answer = AnswerState::Presented { at, showing: None };
+                    self.trouble = None;
+                }
+            }
+            ActKind::Respond { challenge, .. } => self.conclude_respond(at, challenge, outcome),
+            ActKind::Finalize { .. } => self.conclude_finalize(at, outcome),
+            _ => {}
+        }
+        // A failed act troubles the attempt; what is worth trying again is decided elsewhere. What
+        // concerns what was there before or comes after the attempt does not.
+        let is_own = !matches!(
+            act,
+            ActKind::Withdraw { .. }
+                | ActKind::DropKey { .. }
+                | ActKind::Stage { .. }
+                | ActKind::Validate { .. }
+                | ActKind::Activate { .. }
+        );
+        if let Outcome::Failed(failure) = outcome
+            && is_own
+            && failure.kind != FailureKind::AlreadyReplaced
+        {
+            self.note(at, failure);
+        }
+    }
+
+    fn note(&mut self, at: Timestamp, failure: &Failure) {
+        let before = self.trouble.take();
+        self.trouble = Some(Box::new(Trouble::again(before.as_deref(), at, failure)));
+    }
+
+    fn conclude_order(&mut self, at: Timestamp, outcome: &Outcome) {
+        match outcome {
+            Outcome::Done(Fact::Order(facts)) => self.see_order(at, facts),
+            Outcome::Unknown => self.stage = Stage::Unordered { doubted: true },
+            Outcome::Failed(failure) if failure.kind == FailureKind::AlreadyReplaced => {
+                // RFC 9773 section 5: the order is made again without `replaces`.
+                self.plan.replaces = None;
+            }
+            Outcome::Done(_) | Outcome::Failed(_) => {}
+        }
+    }
+
+    fn conclude_respond(&mut self, at: Timestamp, challenge: &Url, outcome: &Outcome) {
+        let Stage::Ordered(order) = &mut self.stage else { return };
+        let Some(authorization) =
+            order.authorizations.iter_mut().find(|authorization| authorization.has(challenge))
+        else {
+            return;
+        };
+        match outcome {
+            Outcome::Done(_) => {
+                authorization.answer = AnswerState::Responded { at, doubted: false };
+            }
+            Outcome::Unknown => {
+                authorization.answer = AnswerState::Responded { at, doubted: true };
+            }
+            Outcome::Failed(_) => {}
+        }
+    }
+
+    fn conclude_finalize(&mut self, at: Timestamp, outcome: &Outcome) {
+        let Stage::Ordered(order) = &mut self.stage else { return };
+        match outcome {
+            Outcome::Done(Fact::Order(facts)) => {
+                order.finalized = true;
+                order.finalize_doubted = false;
+                order.see(at, facts);
+            }
+            Outcome::Unknown => order.finalize_doubted = true,
+            Outcome::Done(_) | Outcome::Failed(_) => {}
+        }
+    }
+
+    fn answered_by(&mut self, answer: &Answer) -> Option<&mut Authorization> {
+        let Stage::Ordered(order) = &mut self.stage else { return None };
+        order.authorizations.iter_mut().find(|authorization| {
+            authorization.facts.as_ref().is_some_and(|facts| {
+                facts.challenges.iter().any(|c| c.token.as_deref() == Some(&*answer.token))
+            })
+        })
+    }
+}
+
+impl Ordered {
+    fn new(at: Timestamp, facts: &OrderFacts) -> Self {
+        let authorizations = facts.authorizations.iter().map(|url| Authorization {
+            url: url.clone(),
+            facts: None,
+            place: None,
+            answer: AnswerState::Absent,
+        });
+        Self {
+            facts: facts.clone(),
+            since: at,
+            authorizations: authorizations.collect(),
+            finalize_doubted: false,
+            finalized: false,
+        }
+    }
+
+    fn see(&mut self, at: Timestamp, facts: &OrderFacts) {
+        if facts.status != self.facts.status {
+            self.since = at;
+        }
+        // An answer to `Finalize` may repeat less than the order itself said; what was learnt stays.
+        let before = core::mem::replace(&mut self.facts, facts.clone());
+        let now = &mut self.facts;
+        now.finalize = now.finalize.take().or(before.finalize);
+        now.certificate = now.certificate.take().or(before.certificate);
+        if now.authorizations.is_empty() {
+            now.authorizations = before.authorizations;
+        }
+        // The CA has told how it stands: what `Finalize` did is known now.
+        self.finalize_doubted = false;
+        self.finalized = matches!(facts.status, OrderStatus::Processing | OrderStatus::Valid);
+    }
+}
+
+impl Authorization {
+    /// Returns whether the challenge is one of its own.
+    #[must_use]
+    pub fn has(&self, challenge: &Url) -> bool {
+        let own = self.facts.as_ref().map_or(&[][..], |facts| &facts.challenges);
+        own.iter().any(|candidate| candidate.url == *challenge)
+    }
+
+    /// Takes in what the CA says. Where it is not known whether the CA was told of the answer, this
+    /// tells: a challenge that still waits was not.
+    fn see(&mut self, facts: AuthorizationFacts) {
+        if let AnswerState::Responded { at, doubted: true } = self.answer {
+            let waits = |c: &crate::words::ChallengeFacts| c.status == ChallengeStatus::Pending;
+            let untold = facts.challenges.iter().all(waits);
+            self.answer = if untold {
+                AnswerState::Awaited
+            } else {
+                AnswerState::Responded { at, doubted: false }
+            };
+        }
+        self.facts = Some(facts);
+    }
+
+    /// Returns its status as the CA said it last.
+    #[must_use]
+    pub fn status(&self) -> Option<AuthorizationStatus> {
+        self.facts.as_ref().map(|facts| facts.status)
+    }
+}

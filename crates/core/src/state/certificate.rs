@@ -1,0 +1,387 @@
+//! What is known of a certificate: its leaf, its attempt, its targets, its endpoints, what is owed.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::attempt::{Attempt, Rest, Stage};
+use super::deployment::{Deployment, DeployStep};
+use super::history::History;
+use crate::action::{ActKind, Fact, Outcome};
+use crate::event::{EndpointSeen, Event, Reason, RenewalInfoSeen};
+use crate::intent::{CertificateSpec, KeyRotation, Serves};
+use crate::words::{
+    Answer, BundleId, Failure, Fingerprint, Identifier, LeafFacts, Name, Permille, SightState,
+    Slot, SuggestedWindow, Url,
+};
+
+/// A declared certificate; it lives through all its renewals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Its version, acts and incidents.
+    pub history: History,
+    /// What the operator declared.
+    pub spec: Box<CertificateSpec>,
+    /// When it was first declared.
+    pub declared_at: Timestamp,
+    /// Since when it is in the operator's file no more. It is renewed all the same (law 8).
+    pub undeclared_at: Option<Timestamp>,
+    /// The leaf that the targets are to have.
+    pub leaf: Option<Box<Leaf>>,
+    /// How many leaves were kept; also numbers the key slots.
+    pub leaves: u32,
+    /// What the CA suggests for the leaf.
+    pub suggestion: Option<Suggestion>,
+    /// Whether an attempt runs.
+    pub attempt: Attempt,
+    /// One ledger for each target, in the order of the declaration.
+    pub targets: Box<[Deployment]>,
+    /// What each endpoint showed last, in the order of the declaration.
+    pub endpoints: Box<[EndpointState]>,
+    /// Answers to be withdrawn: owed from the moment their `Present` was started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owed: Vec<Owed>,
+    /// When a person asked for a renewal that has not come yet.
+    pub requested_at: Option<Timestamp>,
+    /// A key slot that no attempt and no leaf needs any more.
+    pub spent_key: Option<Slot>,
+}
+
+/// A leaf that covers the certificate's names, kept by us or adopted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaf {
+    /// Which of this certificate's leaves it is, from 1.
+    pub number: u32,
+    /// What it says of itself.
+    pub facts: LeafFacts,
+    /// The bundle in the store; an adopted leaf has none.
+    pub bundle: Option<BundleId>,
+    /// Who issued it; unknown of an adopted one.
+    pub issuer: Option<Name>,
+    /// Since when it is the one.
+    pub since: Timestamp,
+    /// Whether it replaced one in its first third because the CA suggested so.
+    #[serde(default)]
+    pub is_early: bool,
+}
+
+/// What the CA suggests for the leaf.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suggestion {
+    /// When to renew.
+    pub window: SuggestedWindow,
+    /// Our place in the window.
+    pub spread: Permille,
+    /// A page for people.
+    pub explanation: Option<Url>,
+}
+
+/// What an endpoint showed last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointState {
+    /// Since when it shows this; absent before the first look.
+    pub since: Option<Timestamp>,
+    /// One entry for each address, or why no address could be looked at.
+    pub shown: Result<Box<[AddressState]>, Box<Failure>>,
+}
+
+/// What one address of an endpoint showed last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressState {
+    /// Which.
+    pub address: SocketAddr,
+    /// What was found.
+    pub state: SightState,
+    /// Which leaf was served.
+    pub leaf: Option<Fingerprint>,
+    /// The end of what was served.
+    pub ends_at: Option<Timestamp>,
+    /// When what was served was issued, to tell older from newer.
+    pub not_before: Option<Timestamp>,
+}
+
+/// A challenge answer to be withdrawn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owed {
+    /// Which.
+    pub answer: Answer,
+    /// How often withdrawing it failed.
+    pub failures: u16,
+    /// When it failed last.
+    pub failed_at: Option<Timestamp>,
+}
+
+impl Certificate {
+    /// Makes the state of a newly declared certificate.
+    #[must_use]
+    pub fn new(spec: Box<CertificateSpec>, at: Timestamp) -> Self {
+        let mut certificate = Self {
+            history: History::default(),
+            targets: Box::default(),
+            endpoints: Box::default(),
+            spec,
+            declared_at: at,
+            undeclared_at: None,
+            leaf: None,
+            leaves: 0,
+            suggestion: None,
+            attempt: Attempt::Resting(Rest::default()),
+            owed: Vec::new(),
+            requested_at: None,
+            spent_key: None,
+        };
+        certificate.align(&[], &[]);
+        certificate
+    }
+
+    /// Returns the slot of the key for the next leaf.
+    #[must_use]
+    pub fn next_slot(&self, name: &Name) -> Slot {
+        let text = match self.spec.rotation {
+            KeyRotation::Rotate => {
+                alloc::format!("certificate/{name}/{}", self.leaves.saturating_add(1))
+            }
+            KeyRotation::Reuse => alloc::format!("certificate/{name}/reused"),
+        };
+        Slot(text.into())
+    }
+
+    /// Returns whether everything has been looked at once: nothing is decided before.
+    #[must_use]
+    pub fn is_looked_at(&self) -> bool {
+        self.targets.iter().all(Deployment::is_looked_at)
+            && self.endpoints.iter().all(|endpoint| endpoint.since.is_some())
+    }
+
+    /// Returns whether the leaf covers every declared name.
+    #[must_use]
+    pub fn covers_all(&self, leaf: &LeafFacts) -> bool {
+        self.spec.identifiers.iter().all(|wanted| leaf.covers(wanted))
+    }
+
+    /// Returns the declared names that a leaf does not cover.
+    pub fn missing_from<'a>(&'a self, leaf: &'a LeafFacts) -> impl Iterator<Item = &'a Identifier> {
+        self.spec.identifiers.iter().filter(|wanted| !leaf.covers(wanted))
+    }
+
+    /// Returns whether every address of every endpoint that is ours to serve shows this leaf.
+    /// False where there is nothing to look at: what was not seen is not seen (law 5).
+    #[must_use]
+    pub fn is_seen_everywhere(&self, leaf: Fingerprint) -> bool {
+        let mut any = false;
+        for (spec, endpoint) in self.spec.endpoints.iter().zip(&self.endpoints) {
+            if spec.serves != Serves::Ours {
+                continue;
+            }
+            let Ok(addresses) = &endpoint.shown else { return false };
+            for address in addresses {
+                match address.state {
+                    SightState::CannotLook => {}
+                    _ if address.leaf == Some(leaf) => any = true,
+                    _ => return false,
+                }
+            }
+        }
+        any
+    }
+
+    /// Takes in an event.
+    pub fn fold(&mut self, version: u64, at: Timestamp, event: &Event) {
+        let ended = self.history.fold(version, at, event);
+        match event {
+            Event::CertificateDeclared(spec) => self.redeclare(spec),
+            Event::Undeclared(_) => self.undeclared_at = Some(at),
+            Event::Started(started) => self.owe(&started.act),
+            Event::Ended(end) => {
+                if let Some(act) = ended {
+                    self.conclude(at, &act, &end.outcome);
+                }
+            }
+            Event::TargetInspected(inspected) => {
+                let leaf = self.leaf.as_deref();
+                let mut ledgers = self.targets.iter_mut();
+                if let Some(ledger) = ledgers.find(|ledger| ledger.target == inspected.target) {
+                    ledger.inspect(&inspected.found, leaf);
+                }
+            }
+            Event::EndpointSeen(seen) => self.see(at, seen),
+            Event::LeafAdopted(facts) => self.adopt(at, facts),
+            Event::RenewalInfoSeen(seen) => self.hear(seen),
+            Event::RenewalRequested(_) => self.requested_at = Some(at),
+            Event::WithdrawalAbandoned(answer) => self.owed.retain(|owed| owed.answer != *answer),
+            other => self.attempt.fold(at, other),
+        }
+    }
+
+    fn redeclare(&mut self, spec: &CertificateSpec) {
+        let before = core::mem::replace(&mut self.spec, Box::new(spec.clone()));
+        let targets = core::mem::take(&mut self.targets);
+        let endpoints = core::mem::take(&mut self.endpoints);
+        let known: Vec<_> = before.endpoints.iter().cloned().zip(endpoints).collect();
+        self.align(&targets, &known);
+        self.undeclared_at = None;
+    }
+
+    /// Makes one ledger for each declared target and endpoint, keeping what is known of them.
+    fn align(
+        &mut self,
+        targets: &[Deployment],
+        endpoints: &[(crate::intent::EndpointSpec, EndpointState)],
+    ) {
+        let ledger = |name: &Name| {
+            let known = targets.iter().find(|ledger| ledger.target == *name);
+            known.cloned().unwrap_or_else(|| Deployment::new(name.clone()))
+        };
+        self.targets = self.spec.targets.iter().map(ledger).collect();
+        let state = |spec: &crate::intent::EndpointSpec| {
+            let known = endpoints.iter().find(|(known, _)| known == spec);
+            known.map_or_else(EndpointState::unseen, |(_, state)| state.clone())
+        };
+        self.endpoints = self.spec.endpoints.iter().map(state).collect();
+    }
+
+    /// A withdrawal is owed from the moment a `Present` is started: after a crash nobody knows
+    /// whether the answer went up.
+    fn owe(&mut self, act: &ActKind) {
+        if let ActKind::Present { answer } = act
+            && !self.owed.iter().any(|owed| owed.answer == *answer)
+        {
+            self.owed.push(Owed { answer: answer.clone(), failures: 0, failed_at: None });
+        }
+    }
+
+    fn conclude(&mut self, at: Timestamp, act: &ActKind, outcome: &Outcome) {
+        match act {
+            ActKind::KeepBundle { .. } => self.keep(at, outcome),
+            ActKind::DropKey { slot } => {
+                if matches!(outcome, Outcome::Done(_)) && self.spent_key.as_ref() == Some(slot) {
+                    self.spent_key = None;
+                }
+            }
+            ActKind::Withdraw { answer } => self.settle_withdrawal(at, answer, outcome),
+            ActKind::Stage { target, bundle, .. }
+            | ActKind::Validate { target, bundle, .. }
+            | ActKind::Activate { target, bundle, .. } => {
+                let number = self.leaf.as_ref().filter(|leaf| leaf.bundle == Some(*bundle));
+                let number = number.map(|leaf| leaf.number);
+                let mut ledgers = self.targets.iter_mut();
+                if let Some(ledger) = ledgers.find(|ledger| ledger.target == *target) {
+                    ledger.conclude(at, act, outcome, number);
+                }
+            }
+            _ => {}
+        }
+        self.attempt.conclude(at, act, outcome);
+    }
+
+    /// A kept bundle ends the attempt; the key is part of the bundle now, so its slot is spent.
+    fn keep(&mut self, at: Timestamp, outcome: &Outcome) {
+        let Outcome::Done(Fact::Kept(bundle)) = outcome else { return };
+        let Attempt::Running(running) = &self.attempt else { return };
+        let Stage::Fetched(facts) = &running.stage else { return };
+        let is_early = running.plan.reason == Reason::Suggested
+            && self.leaf.as_ref().is_some_and(|leaf| {
+                at <= leaf.facts.validity.elapsed_at(crate::decide::FIRST_THIRD_PERCENT)
+            });
+        self.leaves = self.leaves.saturating_add(1);
+        if self.spec.rotation == KeyRotation::Rotate {
+            self.spent_key = Some(running.plan.key.clone());
+        }
+        self.leaf = Some(Box::new(Leaf {
+            number: self.leaves,
+            facts: (**facts).clone(),
+            bundle: Some(*bundle),
+            issuer: Some(running.plan.issuer.clone()),
+            since: at,
+            is_early,
+        }));
+        self.suggestion = None;
+        self.requested_at = None;
+        self.attempt = Attempt::Resting(Rest::default());
+        for ledger in &mut self.targets {
+            ledger.fall_behind();
+        }
+    }
+
+    fn settle_withdrawal(&mut self, at: Timestamp, answer: &Answer, outcome: &Outcome) {
+        if matches!(outcome, Outcome::Done(_)) {
+            self.owed.retain(|owed| owed.answer != *answer);
+        } else if let Some(owed) = self.owed.iter_mut().find(|owed| owed.answer == *answer) {
+            owed.failures = owed.failures.saturating_add(1);
+            owed.failed_at = Some(at);
+        }
+    }
+
+    fn adopt(&mut self, at: Timestamp, facts: &LeafFacts) {
+        self.leaves = self.leaves.saturating_add(1);
+        self.leaf = Some(Box::new(Leaf {
+            number: self.leaves,
+            facts: facts.clone(),
+            bundle: None,
+            issuer: None,
+            since: at,
+            is_early: false,
+        }));
+        self.suggestion = None;
+    }
+
+    fn hear(&mut self, seen: &RenewalInfoSeen) {
+        let is_ours =
+            self.leaf.as_ref().is_some_and(|leaf| leaf.facts.ari_id.as_ref() == Some(&seen.leaf));
+        if is_ours {
+            self.suggestion = Some(Suggestion {
+                window: seen.facts.window,
+                spread: seen.spread,
+                explanation: seen.facts.explanation.clone(),
+            });
+        }
+    }
+
+    fn see(&mut self, at: Timestamp, seen: &EndpointSeen) {
+        let place = self.spec.endpoints.iter().position(|spec| *spec == seen.endpoint);
+        let Some(endpoint) = place.and_then(|place| self.endpoints.get_mut(place)) else { return };
+        endpoint.since = Some(at);
+        endpoint.shown = EndpointState::summary(&seen.sight);
+        let Some(leaf) = self.leaf.as_deref() else { return };
+        let (number, fingerprint) = (leaf.number, leaf.facts.fingerprint);
+        if self.is_seen_everywhere(fingerprint) {
+            for ledger in &mut self.targets {
+                if let DeployStep::Activated { leaf, .. } = ledger.step
+                    && leaf == number
+                {
+                    ledger.step = DeployStep::Seen { leaf, at };
+                }
+            }
+        }
+    }
+}
+
+impl EndpointState {
+    fn unseen() -> Self {
+        Self { since: None, shown: Ok(Box::default()) }
+    }
+
+    /// Returns what is kept of a look: enough to judge by, so that equal looks compare equal.
+    #[must_use]
+    pub fn summary(
+        sight: &Result<crate::words::Sight, Failure>,
+    ) -> Result<Box<[AddressState]>, Box<Failure>> {
+        match sight {
+            Ok(sight) => Ok(sight
+                .handshakes
+                .iter()
+                .map(|handshake| AddressState {
+                    address: handshake.address,
+                    state: handshake.state,
+                    leaf: handshake.leaf.as_ref().map(|leaf| leaf.fingerprint),
+                    ends_at: handshake.leaf.as_ref().map(|leaf| leaf.ends_at()),
+                    not_before: handshake.leaf.as_ref().map(|leaf| leaf.validity.not_before),
+                })
+                .collect()),
+            Err(failure) => Err(Box::new(failure.clone())),
+        }
+    }
+}

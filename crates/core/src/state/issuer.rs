@@ -1,0 +1,299 @@
+//! What is known of an issuer: what it offers, our account there, its health, its budget.
+
+use alloc::boxed::Box;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::history::History;
+use crate::action::{AccountRef, ActKind, Fact, Outcome};
+use crate::event::Event;
+use crate::intent::IssuerSpec;
+use crate::words::time::after;
+use crate::words::{
+    AccountFacts, AccountStatus, DirectoryFacts, Failure, KeyFacts, Name, Slot, Url,
+};
+
+/// An issuer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issuer {
+    /// Its version, acts and incidents.
+    pub history: History,
+    /// What the operator declared.
+    pub spec: IssuerSpec,
+    /// Whether it is still declared.
+    pub declared: bool,
+    /// What its directory said last.
+    pub directory: Option<DirectoryFacts>,
+    /// Our account.
+    pub account: Account,
+    /// Whether it works.
+    pub health: Health,
+    /// How much of the new-order budget is spent.
+    pub orders: OrderBudget,
+}
+
+/// Our account at an issuer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Account {
+    /// There is no key yet.
+    Absent,
+    /// The key is durable; the CA may or may not know it.
+    Keyed {
+        /// The key.
+        key: KeyFacts,
+        /// The URL it had before the CA forgot it.
+        former: Option<Url>,
+    },
+    /// Usable.
+    Ready {
+        /// The key.
+        key: KeyFacts,
+        /// The account's URL.
+        url: Url,
+        /// The URL it had before, where that was another one: somebody may have pinned it in CAA.
+        former: Option<Url>,
+    },
+    /// The CA does not want it.
+    Refused {
+        /// The key.
+        key: KeyFacts,
+        /// Why.
+        failure: Box<Failure>,
+        /// When to ask again.
+        retry_at: Timestamp,
+        /// How often in a row.
+        failures: u16,
+    },
+}
+
+/// Whether a shared thing works.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// How often in a row it was at fault.
+    pub failures: u16,
+    /// Nothing is admitted before this.
+    pub closed_until: Option<Timestamp>,
+    /// What it did last.
+    pub last: Option<Box<Failure>>,
+}
+
+/// The generic cell rate algorithm, for orders and for orders of those that failed before.
+///
+/// Each field is the theoretical arrival time of the next order; a level of `n` tokens spent means
+/// `n` emission intervals ahead of now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderBudget {
+    /// Of all orders.
+    pub all: Timestamp,
+    /// Of those whose last attempt failed.
+    pub after_failure: Timestamp,
+}
+
+impl Default for OrderBudget {
+    fn default() -> Self {
+        Self { all: Timestamp::UNIX_EPOCH, after_failure: Timestamp::UNIX_EPOCH }
+    }
+}
+
+/// How often in a row a shared thing may be at fault before it is left alone for a while.
+const FAULTS_BEFORE_CLOSING: u16 = 3;
+
+/// Let's Encrypt's new orders per account: 300, one more every 36 s (rate-limits page, 2026-08-05).
+const ORDER_EVERY: SignedDuration = SignedDuration::from_secs(36);
+
+/// A fifth of it.
+const ORDER_AFTER_FAILURE_EVERY: SignedDuration = SignedDuration::from_secs(180);
+
+impl OrderBudget {
+    /// How many orders may be created at once, when nothing was spent for long.
+    pub const BURST: i32 = 300;
+
+    fn spend(&mut self, at: Timestamp, after_failure: bool) {
+        self.all = after(self.all.max(at), ORDER_EVERY);
+        if after_failure {
+            self.after_failure = after(self.after_failure.max(at), ORDER_AFTER_FAILURE_EVERY);
+        }
+    }
+
+    /// Returns from when on an order may be created.
+    #[must_use]
+    pub fn free_at(&self, after_failure: bool) -> Timestamp {
+        let burst = ORDER_EVERY.saturating_mul(Self::BURST - 1);
+        let free = after(self.all, -burst);
+        if !after_failure {
+            return free;
+        }
+        let burst = ORDER_AFTER_FAILURE_EVERY.saturating_mul(Self::BURST / 5 - 1);
+        free.max(after(self.after_failure, -burst))
+    }
+}
+
+impl Health {
+    fn blame(&mut self, at: Timestamp, failure: &Failure) {
+        self.failures = self.failures.saturating_add(1);
+        self.last = Some(Box::new(failure.clone()));
+        let until = match failure.kind {
+            crate::words::FailureKind::RateLimited { until } => Some(until),
+            _ if self.failures >= FAULTS_BEFORE_CLOSING => {
+                Some(after(at, closed_for(self.failures - FAULTS_BEFORE_CLOSING)))
+            }
+            _ => None,
+        };
+        self.closed_until = until.or(self.closed_until);
+    }
+
+    /// Returns whether something may be admitted now.
+    #[must_use]
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.closed_until.is_none_or(|until| until <= now)
+    }
+}
+
+/// How long a shared thing is left alone, by how often it was at fault after the first three:
+/// one minute doubling up to half an hour. A CA's outage is noticed to be over within that.
+fn closed_for(step: u16) -> SignedDuration {
+    SignedDuration::from_mins(match step {
+        0 => 1,
+        1 => 2,
+        2 => 4,
+        3 => 8,
+        4 => 16,
+        _ => 30,
+    })
+}
+
+/// Returns the slot of the account key at an issuer.
+#[must_use]
+pub fn account_slot(issuer: &Name) -> Slot {
+    Slot(alloc::format!("account/{issuer}").into())
+}
+
+impl Issuer {
+    /// Makes the state of a newly declared issuer.
+    #[must_use]
+    pub fn new(spec: IssuerSpec) -> Self {
+        Self {
+            history: History::default(),
+            spec,
+            declared: true,
+            directory: None,
+            account: Account::Absent,
+            health: Health::default(),
+            orders: OrderBudget::default(),
+        }
+    }
+
+    /// Returns what signed requests need, once the account is usable.
+    #[must_use]
+    pub fn account_ref(&self, name: &Name) -> Option<AccountRef> {
+        match &self.account {
+            Account::Ready { url, .. } => Some(AccountRef {
+                issuer: name.clone(),
+                url: url.clone(),
+                key: account_slot(name),
+            }),
+            Account::Absent | Account::Keyed { .. } | Account::Refused { .. } => None,
+        }
+    }
+
+    /// Returns the thumbprint of the account's key, once there is one.
+    #[must_use]
+    pub fn thumbprint(&self) -> Option<&str> {
+        match &self.account {
+            Account::Absent => None,
+            Account::Keyed { key, .. }
+            | Account::Ready { key, .. }
+            | Account::Refused { key, .. } => Some(&key.thumbprint),
+        }
+    }
+
+    /// Takes in an event.
+    pub fn fold(&mut self, version: u64, at: Timestamp, event: &Event) {
+        let ended = self.history.fold(version, at, event);
+        match event {
+            Event::IssuerDeclared(spec) => {
+                self.spec = spec.clone();
+                self.declared = true;
+            }
+            Event::Undeclared(_) => self.declared = false,
+            Event::DirectorySeen(facts) => self.directory = Some(facts.clone()),
+            Event::AccountLost(lost) => self.account.lose(&lost.url),
+            Event::OrderAdmitted(admitted) => self.orders.spend(at, admitted.after_failure),
+            Event::Blamed(failure) => self.health.blame(at, failure),
+            Event::Cleared(_) => self.health = Health::default(),
+            Event::Ended(end) => {
+                if let Some(act) = ended {
+                    self.account.conclude(at, &act, &end.outcome);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Account {
+    fn lose(&mut self, lost: &Url) {
+        if let Self::Ready { key, url, .. } = self
+            && url == lost
+        {
+            *self = Self::Keyed { key: key.clone(), former: Some(url.clone()) };
+        }
+    }
+
+    fn conclude(&mut self, at: Timestamp, act: &ActKind, outcome: &Outcome) {
+        match (act, outcome) {
+            (ActKind::MakeKey { .. }, Outcome::Done(Fact::Key(key))) => {
+                if *self == Self::Absent {
+                    *self = Self::Keyed { key: key.clone(), former: None };
+                }
+            }
+            (ActKind::NewAccount { .. }, Outcome::Done(Fact::Account(facts))) => {
+                self.register(at, facts);
+            }
+            (ActKind::NewAccount { .. }, Outcome::Failed(failure)) => self.refuse(at, failure),
+            // An unknown outcome is cleared up by asking again with the same key: registering a
+            // key twice finds the account it already is (RFC 8555 section 7.3.1).
+            _ => {}
+        }
+    }
+
+    fn register(&mut self, at: Timestamp, facts: &AccountFacts) {
+        let (key, former) = match self {
+            Self::Absent => return,
+            Self::Keyed { key, former } => (key.clone(), former.take()),
+            Self::Ready { key, url, .. } => (key.clone(), Some(url.clone())),
+            Self::Refused { key, .. } => (key.clone(), None),
+        };
+        if facts.status == AccountStatus::Valid {
+            let former = former.filter(|url| *url != facts.url);
+            *self = Self::Ready { key, url: facts.url.clone(), former };
+        } else {
+            let failure = Failure {
+                kind: crate::words::FailureKind::Unauthorized,
+                blame: crate::words::Blame::Ourselves,
+                attempted: "use the account".into(),
+                cause: alloc::format!("the CA says the account is {:?}", facts.status).into(),
+                problem: None,
+            };
+            *self = Self::Keyed { key, former };
+            self.refuse(at, &failure);
+        }
+    }
+
+    fn refuse(&mut self, at: Timestamp, failure: &Failure) {
+        let (key, failures) = match self {
+            Self::Absent => return,
+            Self::Keyed { key, .. } | Self::Ready { key, .. } => (key.clone(), 0),
+            Self::Refused { key, failures, .. } => (key.clone(), *failures),
+        };
+        let failures = failures.saturating_add(1);
+        let pause = match failure.kind {
+            crate::words::FailureKind::RateLimited { until } => until,
+            _ => after(at, closed_for(failures.saturating_sub(1))),
+        };
+        let failure = Box::new(failure.clone());
+        *self = Self::Refused { key, failure, retry_at: pause, failures };
+    }
+}

@@ -1,0 +1,294 @@
+//! State: the fold of the journal. Everything here can be made again from the records.
+
+mod attempt;
+mod certificate;
+mod deployment;
+mod history;
+mod instance;
+mod issuer;
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use jiff::Timestamp;
+
+pub use attempt::{
+    AnswerState, Attempt, Authorization, LastFailure, Ordered, Rest, Running, Stage,
+};
+pub use certificate::{AddressState, Certificate, EndpointState, Leaf, Owed, Suggestion};
+pub use deployment::{DeployStep, Deployment, Found, Trouble};
+pub use history::{Acting, History};
+pub use instance::Instance;
+pub use issuer::{Account, Health, Issuer, OrderBudget, account_slot};
+
+use crate::event::{Checkpoint, Event};
+use crate::intent::{Intent, SolverSpec, TargetSpec};
+use crate::record::{Stream, StreamKind};
+use crate::words::Name;
+
+/// A certificate's place in the state. Only in memory; the journal has names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CertificateId(u32);
+
+/// Everything known.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// This instance.
+    pub instance: Instance,
+    /// Issuers.
+    pub issuers: BTreeMap<Name, Issuer>,
+    /// Solvers.
+    pub solvers: BTreeMap<Name, Declared<SolverSpec>>,
+    /// Targets.
+    pub targets: BTreeMap<Name, Declared<TargetSpec>>,
+    certificates: Vec<(Name, Certificate)>,
+    by_name: BTreeMap<Name, CertificateId>,
+}
+
+/// Something declared that has no life of its own.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Declared<T> {
+    /// Its version.
+    pub history: History,
+    /// What the operator declared.
+    pub spec: T,
+    /// Whether it is still declared.
+    pub declared: bool,
+}
+
+/// The shape of checkpoints that this release writes.
+pub const CHECKPOINT_SHAPE: u16 = 1;
+
+impl State {
+    /// Takes in an event of a stream.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the stream cannot go on: an event that makes no sense there, or a checkpoint
+    /// that cannot be read. The caller quarantines the stream; nothing else is touched.
+    pub fn fold(
+        &mut self,
+        stream: &Stream,
+        version: u64,
+        at: Timestamp,
+        event: &Event,
+    ) -> Result<(), String> {
+        if let Event::Checkpoint(checkpoint) = event {
+            return self.restore(stream, version, checkpoint);
+        }
+        let name = &stream.name;
+        match stream.kind {
+            StreamKind::Instance => self.instance.fold(version, at, event),
+            StreamKind::Issuer => match (self.issuers.get_mut(name), event) {
+                (Some(issuer), _) => issuer.fold(version, at, event),
+                (None, Event::IssuerDeclared(spec)) => {
+                    let mut issuer = Issuer::new(spec.clone());
+                    issuer.fold(version, at, event);
+                    self.issuers.insert(name.clone(), issuer);
+                }
+                (None, _) => return Err(before_declared(stream, event)),
+            },
+            StreamKind::Solver => {
+                let spec = if let Event::SolverDeclared(spec) = event { Some(spec) } else { None };
+                fold_declared(&mut self.solvers, stream, version, at, event, spec)?;
+            }
+            StreamKind::Target => {
+                let spec = if let Event::TargetDeclared(spec) = event { Some(spec) } else { None };
+                fold_declared(&mut self.targets, stream, version, at, event, spec)?;
+            }
+            StreamKind::Certificate => match (self.certificate_mut(name), event) {
+                (Some(certificate), _) => certificate.fold(version, at, event),
+                (None, Event::CertificateDeclared(spec)) => {
+                    let mut certificate = Certificate::new(spec.clone(), at);
+                    certificate.fold(version, at, event);
+                    self.add(name.clone(), certificate);
+                }
+                (None, _) => return Err(before_declared(stream, event)),
+            },
+        }
+        Ok(())
+    }
+
+    /// Returns the version of a stream's newest record; 0 where there is none.
+    #[must_use]
+    pub fn version(&self, stream: &Stream) -> u64 {
+        self.history(stream).map_or(0, |history| history.version)
+    }
+
+    /// Returns what is common to all streams of one of them.
+    #[must_use]
+    pub fn history(&self, stream: &Stream) -> Option<&History> {
+        let name = &stream.name;
+        match stream.kind {
+            StreamKind::Instance => Some(&self.instance.history),
+            StreamKind::Issuer => self.issuers.get(name).map(|issuer| &issuer.history),
+            StreamKind::Solver => self.solvers.get(name).map(|solver| &solver.history),
+            StreamKind::Target => self.targets.get(name).map(|target| &target.history),
+            StreamKind::Certificate => {
+                self.id(name).and_then(|id| self.certificate(id)).map(|c| &c.history)
+            }
+        }
+    }
+
+    /// Returns where a certificate is.
+    #[must_use]
+    pub fn id(&self, name: &Name) -> Option<CertificateId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Returns a certificate.
+    #[must_use]
+    pub fn certificate(&self, id: CertificateId) -> Option<&Certificate> {
+        self.certificates.get(id.0 as usize).map(|(_, certificate)| certificate)
+    }
+
+    /// Returns a certificate's name.
+    #[must_use]
+    pub fn name(&self, id: CertificateId) -> Option<&Name> {
+        self.certificates.get(id.0 as usize).map(|(name, _)| name)
+    }
+
+    /// Returns every certificate, in the order in which they were first declared.
+    pub fn certificates(&self) -> impl Iterator<Item = (CertificateId, &Name, &Certificate)> {
+        let numbered = (0..).map(CertificateId).zip(&self.certificates);
+        numbered.map(|(id, (name, certificate))| (id, name, certificate))
+    }
+
+    /// Returns the intent that the journal holds: the last good declaration.
+    #[must_use]
+    pub fn intent(&self) -> Intent {
+        Intent {
+            issuers: declared(self.issuers.iter(), |i| i.declared.then(|| i.spec.clone())),
+            solvers: declared(self.solvers.iter(), |s| s.declared.then(|| s.spec.clone())),
+            targets: declared(self.targets.iter(), |t| t.declared.then(|| t.spec.clone())),
+            certificates: declared(self.certificates.iter().map(|(n, c)| (n, c)), |c| {
+                c.undeclared_at.is_none().then(|| (*c.spec).clone())
+            }),
+        }
+    }
+
+    fn certificate_mut(&mut self, name: &Name) -> Option<&mut Certificate> {
+        let id = self.id(name)?;
+        self.certificates.get_mut(id.0 as usize).map(|(_, certificate)| certificate)
+    }
+
+    fn add(&mut self, name: Name, certificate: Certificate) {
+        // 2^32 certificates do not fit into any machine that this runs on.
+        let id = CertificateId(u32::try_from(self.certificates.len()).unwrap_or(u32::MAX));
+        self.certificates.push((name.clone(), certificate));
+        self.by_name.insert(name, id);
+    }
+
+    /// Returns the checkpoint of a stream: its whole state.
+    #[must_use]
+    pub fn checkpoint(&self, stream: &Stream) -> Option<Checkpoint> {
+        let name = &stream.name;
+        let state = match stream.kind {
+            StreamKind::Instance => serde_json::to_string(&self.instance),
+            StreamKind::Issuer => serde_json::to_string(self.issuers.get(name)?),
+            StreamKind::Solver => serde_json::to_string(self.solvers.get(name)?),
+            StreamKind::Target => serde_json::to_string(self.targets.get(name)?),
+            StreamKind::Certificate => serde_json::to_string(self.certificate(self.id(name)?)?),
+        };
+        Some(Checkpoint { shape: CHECKPOINT_SHAPE, state: state.ok()? })
+    }
+
+    fn restore(
+        &mut self,
+        stream: &Stream,
+        version: u64,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), String> {
+        if checkpoint.shape > CHECKPOINT_SHAPE {
+            return Err(format!(
+                "the checkpoint of {stream} has shape {}, newer than this release's",
+                checkpoint.shape
+            ));
+        }
+        let text = checkpoint.state.as_str();
+        let name = stream.name.clone();
+        let why = |error: serde_json::Error| format!("the checkpoint of {stream}: {error}");
+        match stream.kind {
+            StreamKind::Instance => {
+                self.instance = serde_json::from_str(text).map_err(why)?;
+                self.instance.history.version = version;
+            }
+            StreamKind::Issuer => {
+                let mut issuer: Issuer = serde_json::from_str(text).map_err(why)?;
+                issuer.history.version = version;
+                self.issuers.insert(name, issuer);
+            }
+            StreamKind::Solver => {
+                let mut solver: Declared<SolverSpec> = serde_json::from_str(text).map_err(why)?;
+                solver.history.version = version;
+                self.solvers.insert(name, solver);
+            }
+            StreamKind::Target => {
+                let mut target: Declared<TargetSpec> = serde_json::from_str(text).map_err(why)?;
+                target.history.version = version;
+                self.targets.insert(name, target);
+            }
+            StreamKind::Certificate => {
+                let mut certificate: Certificate = serde_json::from_str(text).map_err(why)?;
+                certificate.history.version = version;
+                match self.certificate_mut(&name) {
+                    Some(own) => *own = certificate,
+                    None => self.add(name, certificate),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn before_declared(stream: &Stream, event: &Event) -> String {
+    format!("{stream} has `{}` before it was declared", event.kind())
+}
+
+fn declared<'a, T: 'a, S>(
+    all: impl Iterator<Item = (&'a Name, &'a T)>,
+    spec: impl Fn(&T) -> Option<S>,
+) -> BTreeMap<Name, S> {
+    all.filter_map(|(name, thing)| Some((name.clone(), spec(thing)?))).collect()
+}
+
+fn fold_declared<T: Clone>(
+    all: &mut BTreeMap<Name, Declared<T>>,
+    stream: &Stream,
+    version: u64,
+    at: Timestamp,
+    event: &Event,
+    spec: Option<&T>,
+) -> Result<(), String> {
+    let known = all.contains_key(&stream.name);
+    let thing = match (known, spec) {
+        (false, None) => return Err(before_declared(stream, event)),
+        (_, Some(spec)) => all.entry(stream.name.clone()).or_insert_with(|| Declared {
+            history: History::default(),
+            spec: spec.clone(),
+            declared: true,
+        }),
+        (true, None) => match all.get_mut(&stream.name) {
+            Some(thing) => thing,
+            None => return Ok(()),
+        },
+    };
+    thing.history.fold(version, at, event);
+    if let Some(spec) = spec {
+        thing.spec = spec.clone();
+        thing.declared = true;
+    }
+    if matches!(event, Event::Undeclared(_)) {
+        thing.declared = false;
+    }
+    Ok(())
+}
+
+/// Boxes are used where a state is rare, so that the common one stays small.
+const _: () = assert!(size_of::<Attempt>() <= 32);
+
+/// A quarantined stream: why it cannot be folded.
+pub type Quarantine = (Stream, Box<str>);
