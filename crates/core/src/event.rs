@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use crate::action::{ActKind, Outcome};
 use crate::finding::{Code, Severity};
 use crate::intent::{CertificateSpec, EndpointSpec, IssuerSpec, SolverSpec, TargetSpec};
+use crate::state::Leaf;
 use crate::words::{
-    Answer, AriCertId, AuthorizationFacts, Blame, DirectoryFacts, Failure,
-    Identifier, Installed, LeafFacts, Name, OrderFacts, Permille, Place, RenewalInfoFacts, Showing,
-    Sight, Slot, Url,
+    Answer, AriCertId, AuthorizationFacts, Blame, DirectoryFacts, Failure, Identifier, Installed,
+    LeafFacts, Name, OrderFacts, Permille, Place, RenewalInfoFacts, Showing, Sight, Slot, Url,
 };
 
 macro_rules! events {
@@ -130,6 +130,10 @@ events! {
     EndpointSeen(EndpointSeen) = "endpoint.seen",
     /// Nothing that is looked at regularly had changed until this record's time.
     SeenThrough(Empty) = "seen.through",
+    /// The certificate is declared under another name now; that one goes on.
+    CertificateRenamed(CertificateRenamed) = "certificate.renamed",
+    /// The leaf of the certificate that this one was declared as before.
+    LeafInherited(Box<Leaf>) = "leaf.inherited",
     /// A valid leaf that somebody else installed is taken on with its own schedule.
     LeafAdopted(Box<LeafFacts>) = "leaf.adopted",
     /// The CA's suggestion of when to renew, and where in it we go.
@@ -268,6 +272,13 @@ pub struct OrderAdmitted {
     pub after_failure: bool,
 }
 
+/// The certificate has another name now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CertificateRenamed {
+    /// Which.
+    pub to: Name,
+}
+
 /// What lies at a target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetInspected {
@@ -298,7 +309,7 @@ pub struct RenewalInfoSeen {
 }
 
 /// An attempt began.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptBegan {
     /// By whom.
     pub issuer: Name,
@@ -365,7 +376,6 @@ pub struct AnswerAwaited {
     /// For which authorization.
     pub authorization: Url,
 }
-
 
 impl Event {
     /// Returns whether a reader that does not know the kind must refuse the stream: true where

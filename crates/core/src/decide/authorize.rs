@@ -68,9 +68,8 @@ pub(super) fn advance(step: &Step<'_>, decision: &mut Decision) {
 
 /// Asks for the authorizations of which it is not known how they ended; returns whether any.
 pub(super) fn ask_unsettled(step: &Step<'_>, decision: &mut Decision) -> bool {
-    let unsettled = |a: &&Authorization| {
-        matches!(a.status(), None | Some(AuthorizationStatus::Pending))
-    };
+    let unsettled =
+        |a: &&Authorization| matches!(a.status(), None | Some(AuthorizationStatus::Pending));
     let mut any = false;
     for authorization in step.ordered.authorizations.iter().filter(unsettled) {
         any = true;

@@ -109,8 +109,6 @@ fn next_act(
         | DeployStep::Staged { .. }
         | DeployStep::Validated { .. }
         | DeployStep::Activated { .. }
-        | DeployStep::Seen { .. } => {
-            (ActKind::Stage { target, certificate, bundle }, STAGE_WITHIN)
-        }
+        | DeployStep::Seen { .. } => (ActKind::Stage { target, certificate, bundle }, STAGE_WITHIN),
     }
 }

@@ -132,7 +132,8 @@ fn replaces(
     issuer_name: &Name,
     issuer: &Issuer,
 ) -> Option<crate::words::AriCertId> {
-    let leaf = certificate.leaf.as_ref().filter(|leaf| leaf.issuer.as_ref() == Some(issuer_name))?;
+    let leaf =
+        certificate.leaf.as_ref().filter(|leaf| leaf.issuer.as_ref() == Some(issuer_name))?;
     let supported = issuer.directory.as_ref().is_some_and(|facts| facts.has_renewal_info);
     if supported { leaf.facts.ari_id.clone() } else { None }
 }

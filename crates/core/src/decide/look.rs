@@ -112,15 +112,15 @@ pub(super) fn adopt(cx: &Context<'_>, certificate: &Certificate) -> Option<Event
         return None;
     }
     let lying = certificate.targets.iter().filter_map(|ledger| match &ledger.found {
-        Found::Leaf { facts, key_matches: true, .. } => Some(facts),
+        Found::Leaf { facts, key_matches: true, .. } => Some(&**facts),
         _ => None,
     });
-    let fits = |facts: &&Box<LeafFacts>| {
+    let fits = |facts: &LeafFacts| {
         facts.validity.contains(cx.now)
             && facts.ends_at() > cx.now
             && facts.for_servers
             && certificate.covers_all(facts)
     };
-    let best = lying.filter(fits).max_by_key(|facts| facts.ends_at())?;
-    Some(Event::LeafAdopted(best.clone()))
+    let best = lying.filter(|facts| fits(facts)).max_by_key(|facts| facts.ends_at())?;
+    Some(Event::LeafAdopted(Box::new(best.clone())))
 }

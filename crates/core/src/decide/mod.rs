@@ -122,7 +122,7 @@ pub struct Asking {
 }
 
 impl Decision {
-    fn wake(&mut self, at: Timestamp) {
+    pub(crate) fn wake(&mut self, at: Timestamp) {
         self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
     }
 
@@ -139,6 +139,9 @@ impl Decision {
 #[must_use]
 pub fn certificate(cx: &Context<'_>, name: &Name, certificate: &Certificate) -> Decision {
     let mut decision = Decision::default();
+    if certificate.renamed_to.is_some() {
+        return decision;
+    }
     withdraw::decide(cx, certificate, &mut decision);
     look::decide(cx, name, certificate, &mut decision);
     if look::is_over(cx, certificate, &mut decision) {

@@ -70,10 +70,8 @@ mod tests {
     #[test]
     fn a_late_suggestion_cannot_cause_a_lapse() {
         let validity = days("2026-01-01T00:00:00Z", "2026-01-11T00:00:00Z");
-        let late = SuggestedWindow {
-            start: at("2027-01-01T00:00:00Z"),
-            end: at("2027-01-02T00:00:00Z"),
-        };
+        let late =
+            SuggestedWindow { start: at("2027-01-01T00:00:00Z"), end: at("2027-01-02T00:00:00Z") };
         let due = renew_at(validity, Some((late, Permille::new(500))), None);
         assert_eq!(due, at("2026-01-09T00:00:00Z"));
     }
@@ -81,10 +79,8 @@ mod tests {
     #[test]
     fn an_early_suggestion_is_followed_at_the_drawn_place() {
         let validity = days("2026-01-01T00:00:00Z", "2026-01-11T00:00:00Z");
-        let window = SuggestedWindow {
-            start: at("2026-01-02T00:00:00Z"),
-            end: at("2026-01-03T00:00:00Z"),
-        };
+        let window =
+            SuggestedWindow { start: at("2026-01-02T00:00:00Z"), end: at("2026-01-03T00:00:00Z") };
         let due = renew_at(validity, Some((window, Permille::new(250))), None);
         assert_eq!(due, at("2026-01-02T06:00:00Z"));
     }

@@ -53,11 +53,7 @@ fn step(table: &[SignedDuration], failures: u16) -> SignedDuration {
 }
 
 /// Returns when the next attempt may begin.
-pub(super) fn attempt_at(
-    certificate: &Certificate,
-    rest: &Rest,
-    last: &LastFailure,
-) -> Timestamp {
+pub(super) fn attempt_at(certificate: &Certificate, rest: &Rest, last: &LastFailure) -> Timestamp {
     if certificate.requested_at.is_some_and(|asked| asked > last.at) {
         // A person asked after the failure: they have done something about it.
         return last.at;

@@ -36,7 +36,8 @@ impl Runway {
             Found::Leaf { facts, .. } if ledger.active().is_none() => Some(facts.ends_at()),
             _ => None,
         });
-        let served = certificate.endpoints.iter().filter_map(|endpoint| endpoint.shown.as_ref().ok());
+        let served =
+            certificate.endpoints.iter().filter_map(|endpoint| endpoint.shown.as_ref().ok());
         let served = served.flatten().filter_map(|address| address.ends_at);
         let lapse_at = held.into_iter().chain(lying).chain(served).min();
         let lapse_at =

@@ -135,7 +135,7 @@ fn target(
     ledger: &Deployment,
     decision: &mut Decision,
 ) {
-    let mut say = |code, severity, evidence: Box<str>, decision: &mut Decision| {
+    let say = |code, severity, evidence: Box<str>, decision: &mut Decision| {
         let blame = Some(Blame::Target(ledger.target.clone()));
         let subject = ledger.target.as_str().into();
         decision.findings.push(Finding { code, subject, severity, blame, evidence });

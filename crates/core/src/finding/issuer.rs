@@ -17,7 +17,11 @@ pub fn of_issuer(cx: &Context<'_>, name: &Name, issuer: &Issuer, decision: &mut 
         decision.findings.push(Finding {
             code: if limited { Code::CaRateLimited } else { Code::CaFailing },
             subject: name.as_str().into(),
-            severity: if issuer.health.is_open(cx.now) { Severity::Notice } else { Severity::Warning },
+            severity: if issuer.health.is_open(cx.now) {
+                Severity::Notice
+            } else {
+                Severity::Warning
+            },
             blame: Some(Blame::Issuer(name.clone())),
             evidence: failure.to_string().into(),
         });

@@ -166,12 +166,8 @@ impl Attempt {
             (Self::Running(running), Event::AttemptEnded(ended)) => {
                 let before = core::mem::take(&mut running.before);
                 let since = before.last.map_or(running.began_at, |last| last.since);
-                let last = LastFailure {
-                    failure: ended.failure.clone(),
-                    at,
-                    jitter: ended.jitter,
-                    since,
-                };
+                let last =
+                    LastFailure { failure: ended.failure.clone(), at, jitter: ended.jitter, since };
                 let failures = before.failures.saturating_add(1);
                 *self = Self::Resting(Rest { failures, last: Some(Box::new(last)) });
             }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::{Attempt, Rest, Stage};
-use super::deployment::{Deployment, DeployStep};
+use super::deployment::{DeployStep, Deployment};
 use super::history::History;
 use crate::action::{ActKind, Fact, Outcome};
 use crate::event::{EndpointSeen, Event, Reason, RenewalInfoSeen};
@@ -44,6 +44,11 @@ pub struct Certificate {
     /// Answers to be withdrawn: owed from the moment their `Present` was started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owed: Vec<Owed>,
+    /// Until when what is looked at regularly is known not to have changed.
+    pub seen_through: Option<Timestamp>,
+    /// The name under which the certificate goes on; this one does nothing any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_to: Option<Name>,
     /// When a person asked for a renewal that has not come yet.
     pub requested_at: Option<Timestamp>,
     /// A key slot that no attempt and no leaf needs any more.
@@ -130,6 +135,8 @@ impl Certificate {
             suggestion: None,
             attempt: Attempt::Resting(Rest::default()),
             owed: Vec::new(),
+            seen_through: None,
+            renamed_to: None,
             requested_at: None,
             spent_key: None,
         };
@@ -205,9 +212,19 @@ impl Certificate {
                 let mut ledgers = self.targets.iter_mut();
                 if let Some(ledger) = ledgers.find(|ledger| ledger.target == inspected.target) {
                     ledger.inspect(&inspected.found, leaf);
+                    self.seen_through = Some(at);
                 }
             }
             Event::EndpointSeen(seen) => self.see(at, seen),
+            Event::SeenThrough(_) => self.seen_through = Some(at),
+            Event::CertificateRenamed(renamed) => {
+                self.renamed_to = Some(renamed.to.clone());
+                self.undeclared_at = Some(at);
+            }
+            Event::LeafInherited(leaf) => {
+                self.leaves = leaf.number;
+                self.leaf = Some(leaf.clone());
+            }
             Event::LeafAdopted(facts) => self.adopt(at, facts),
             Event::RenewalInfoSeen(seen) => self.hear(seen),
             Event::RenewalRequested(_) => self.requested_at = Some(at),
@@ -254,12 +271,11 @@ impl Certificate {
     }
 
     fn conclude(&mut self, at: Timestamp, act: &ActKind, outcome: &Outcome) {
+        let is_done = matches!(outcome, Outcome::Done(_));
         match act {
             ActKind::KeepBundle { .. } => self.keep(at, outcome),
             ActKind::DropKey { slot } => {
-                if matches!(outcome, Outcome::Done(_)) && self.spent_key.as_ref() == Some(slot) {
-                    self.spent_key = None;
-                }
+                self.spent_key.take_if(|spent| is_done && spent == slot);
             }
             ActKind::Withdraw { answer } => self.settle_withdrawal(at, answer, outcome),
             ActKind::Stage { target, bundle, .. }
@@ -344,6 +360,7 @@ impl Certificate {
         let place = self.spec.endpoints.iter().position(|spec| *spec == seen.endpoint);
         let Some(endpoint) = place.and_then(|place| self.endpoints.get_mut(place)) else { return };
         endpoint.since = Some(at);
+        self.seen_through = Some(at);
         endpoint.shown = EndpointState::summary(&seen.sight);
         let Some(leaf) = self.leaf.as_deref() else { return };
         let (number, fingerprint) = (leaf.number, leaf.facts.fingerprint);
@@ -365,7 +382,10 @@ impl EndpointState {
     }
 
     /// Returns what is kept of a look: enough to judge by, so that equal looks compare equal.
-    #[must_use]
+    ///
+    /// # Errors
+    ///
+    /// Returns the look's own failure.
     pub fn summary(
         sight: &Result<crate::words::Sight, Failure>,
     ) -> Result<Box<[AddressState]>, Box<Failure>> {

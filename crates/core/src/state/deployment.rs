@@ -132,6 +132,14 @@ impl Deployment {
         }
     }
 
+    /// Returns whether a look tells nothing that is not known.
+    #[must_use]
+    pub fn shows(&self, found: &Result<Installed, Failure>, newest: Option<&Leaf>) -> bool {
+        let mut after = self.clone();
+        after.inspect(found, newest);
+        after == *self
+    }
+
     pub(super) fn fall_behind(&mut self) {
         self.step = DeployStep::Behind;
         self.trouble = None;

@@ -189,11 +189,9 @@ impl Issuer {
     #[must_use]
     pub fn account_ref(&self, name: &Name) -> Option<AccountRef> {
         match &self.account {
-            Account::Ready { url, .. } => Some(AccountRef {
-                issuer: name.clone(),
-                url: url.clone(),
-                key: account_slot(name),
-            }),
+            Account::Ready { url, .. } => {
+                Some(AccountRef { issuer: name.clone(), url: url.clone(), key: account_slot(name) })
+            }
             Account::Absent | Account::Keyed { .. } | Account::Refused { .. } => None,
         }
     }
@@ -244,10 +242,8 @@ impl Account {
 
     fn conclude(&mut self, at: Timestamp, act: &ActKind, outcome: &Outcome) {
         match (act, outcome) {
-            (ActKind::MakeKey { .. }, Outcome::Done(Fact::Key(key))) => {
-                if *self == Self::Absent {
-                    *self = Self::Keyed { key: key.clone(), former: None };
-                }
+            (ActKind::MakeKey { .. }, Outcome::Done(Fact::Key(key))) if *self == Self::Absent => {
+                *self = Self::Keyed { key: key.clone(), former: None };
             }
             (ActKind::NewAccount { .. }, Outcome::Done(Fact::Account(facts))) => {
                 self.register(at, facts);

@@ -112,6 +112,21 @@ impl State {
         Ok(())
     }
 
+    /// Passes over a record of a kind that this release does not know.
+    pub fn skip(&mut self, stream: &Stream, version: u64) {
+        let name = &stream.name;
+        let history = match stream.kind {
+            StreamKind::Instance => Some(&mut self.instance.history),
+            StreamKind::Issuer => self.issuers.get_mut(name).map(|issuer| &mut issuer.history),
+            StreamKind::Solver => self.solvers.get_mut(name).map(|solver| &mut solver.history),
+            StreamKind::Target => self.targets.get_mut(name).map(|target| &mut target.history),
+            StreamKind::Certificate => self.certificate_mut(name).map(|c| &mut c.history),
+        };
+        if let Some(history) = history {
+            history.version = version;
+        }
+    }
+
     /// Returns the version of a stream's newest record; 0 where there is none.
     #[must_use]
     pub fn version(&self, stream: &Stream) -> u64 {

@@ -9,7 +9,7 @@ mod leaf;
 mod name;
 mod problem;
 mod sight;
-mod time;
+pub(crate) mod time;
 
 pub use acme::{
     AccountFacts, AccountStatus, AriCertId, AuthorizationFacts, AuthorizationStatus,

@@ -1,0 +1,192 @@
+//! Asks in flight and asked lately: process memory, worth nothing after a restart.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{GRACE, Subject};
+use crate::action::{Ask, AskKind};
+use crate::decide::Asking;
+use crate::record::Stream;
+use crate::words::time::after;
+
+/// How many asks may be in flight at once; the others wait for a place.
+const IN_FLIGHT_AT_MOST: usize = 512;
+
+/// How often a question that failed is put again, at the rarest, if it may be put more often.
+const AFTER_FAILURE_AT_MOST: SignedDuration = SignedDuration::from_mins(5);
+
+/// What was asked, by whom.
+#[derive(Debug, Default)]
+pub(super) struct Asks {
+    marks: BTreeMap<Subject, Vec<Mark>>,
+    in_flight: usize,
+    waiting: BTreeSet<Subject>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    key: u64,
+    failures: u8,
+    state: MarkState,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum MarkState {
+    InFlight { deadline_at: Timestamp },
+    Answered { at: Timestamp, not_before: Option<Timestamp> },
+}
+
+impl Asks {
+    /// Puts the questions that may be put now; returns when to look at them again.
+    pub(super) fn put(
+        &mut self,
+        now: Timestamp,
+        subject: &Subject,
+        stream: &Stream,
+        asks: &[Asking],
+        out: &mut Vec<Ask>,
+    ) -> Option<Timestamp> {
+        if asks.is_empty() && !self.marks.contains_key(subject) {
+            return None;
+        }
+        let mut before = self.marks.remove(subject).unwrap_or_default();
+        let mut marks = Vec::with_capacity(asks.len());
+        let mut again: Option<Timestamp> = None;
+        for asking in asks {
+            let key = key(&asking.kind);
+            if marks.iter().any(|mark: &Mark| mark.key == key) {
+                continue;
+            }
+            let place = before.iter().position(|mark| mark.key == key);
+            let known = place.map(|place| before.swap_remove(place));
+            let (mark, look_at) = self.consider(now, known, key, asking, stream, out);
+            if mark.is_none() {
+                self.waiting.insert(subject.clone());
+            }
+            marks.extend(mark);
+            again = again.into_iter().chain(look_at).min();
+        }
+        // What is in flight although nobody wants it any more still comes back.
+        marks.extend(before.into_iter().filter(|mark| mark.is_in_flight(now)));
+        if !marks.is_empty() {
+            self.marks.insert(subject.clone(), marks);
+        }
+        again
+    }
+
+    fn consider(
+        &mut self,
+        now: Timestamp,
+        known: Option<Mark>,
+        key: u64,
+        asking: &Asking,
+        stream: &Stream,
+        out: &mut Vec<Ask>,
+    ) -> (Option<Mark>, Option<Timestamp>) {
+        let failures = match known {
+            None => 0,
+            Some(mark) => match mark.state {
+                MarkState::InFlight { deadline_at } if now < after(deadline_at, GRACE) => {
+                    return (known, Some(after(deadline_at, GRACE)));
+                }
+                MarkState::InFlight { .. } => {
+                    // The shell never answered; its place is taken back.
+                    self.in_flight = self.in_flight.saturating_sub(1);
+                    mark.failures
+                }
+                MarkState::Answered { at, not_before } => {
+                    let due = after(at, pause(asking.every, mark.failures));
+                    let due = not_before.map_or(due, |named| named.max(at));
+                    if now < due {
+                        return (known, Some(due));
+                    }
+                    mark.failures
+                }
+            },
+        };
+        if self.in_flight >= IN_FLIGHT_AT_MOST {
+            return (None, None);
+        }
+        self.in_flight += 1;
+        let deadline_at = after(now, asking.within);
+        out.push(Ask { stream: stream.clone(), deadline_at, kind: asking.kind.clone() });
+        let mark = Mark { key, failures, state: MarkState::InFlight { deadline_at } };
+        (Some(mark), Some(after(deadline_at, GRACE)))
+    }
+
+    /// Notes an answer; returns a subject that waited for the place, if one did.
+    pub(super) fn answered(
+        &mut self,
+        now: Timestamp,
+        subject: &Subject,
+        ask: &AskKind,
+        not_before: Option<Timestamp>,
+        failed: bool,
+    ) -> Option<Subject> {
+        let key = key(ask);
+        let mark = self.marks.get_mut(subject)?.iter_mut().find(|mark| mark.key == key)?;
+        if matches!(mark.state, MarkState::InFlight { .. }) {
+            self.in_flight = self.in_flight.saturating_sub(1);
+        }
+        mark.failures = if failed { mark.failures.saturating_add(1) } else { 0 };
+        mark.state = MarkState::Answered { at: now, not_before };
+        self.waiting.pop_first()
+    }
+}
+
+impl Mark {
+    fn is_in_flight(&self, now: Timestamp) -> bool {
+        match self.state {
+            MarkState::InFlight { deadline_at } => now < after(deadline_at, GRACE),
+            MarkState::Answered { .. } => false,
+        }
+    }
+}
+
+/// Returns how long after an answer a question is put again: as wanted, and after failures in a
+/// row at growing distances.
+fn pause(every: SignedDuration, failures: u8) -> SignedDuration {
+    if failures == 0 || every >= AFTER_FAILURE_AT_MOST {
+        return every;
+    }
+    let doubled = every.saturating_mul(1 << failures.min(12));
+    doubled.max(SignedDuration::from_secs(1)).min(AFTER_FAILURE_AT_MOST)
+}
+
+/// Returns what tells one question of a subject from the others: FNV-1a of its kind and object.
+fn key(ask: &AskKind) -> u64 {
+    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+    match ask {
+        AskKind::Directory { issuer } => hash.take(0, issuer.as_str()),
+        AskKind::Order { order, .. } => hash.take(1, &order.0),
+        AskKind::Authorization { authorization, .. } => hash.take(2, &authorization.0),
+        AskKind::Chain { certificate, .. } => hash.take(3, &certificate.0),
+        AskKind::RenewalInfo { leaf, .. } => hash.take(4, &leaf.0),
+        AskKind::Locate { identifier, .. } => hash.take(5, identifier.as_str()),
+        AskKind::Look { answer } => hash.take(6, &answer.token),
+        AskKind::Inspect { target, .. } => hash.take(7, target.as_str()),
+        AskKind::Probe { endpoint } => {
+            hash.take(8, endpoint.server_name.as_str());
+            hash.take(9, endpoint.connect_to.as_deref().unwrap_or_default());
+            hash.bytes(&endpoint.port.to_be_bytes());
+        }
+    }
+    hash.0
+}
+
+struct Fnv(u64);
+
+impl Fnv {
+    fn take(&mut self, tag: u8, text: &str) {
+        self.bytes(&[tag]);
+        self.bytes(text.as_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Declaring: what the operator's newest declaration changes becomes records.
+//!
+//! Intent is journalled, so that a certificate that vanishes from a file is known to have vanished.
+//! Undeclared does not stop renewal (law 8). The removal of more than a tenth of the certificates,
+//! and of over three, is held until a person confirms it; everything else of the declaration is
+//! taken on at once.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::{Driver, Subject, Work};
+use crate::event::{CertificateRenamed, Empty, Event, IntentAccepted, IntentHeld};
+use crate::intent::Intent;
+use crate::record::{Stream, StreamKind};
+use crate::words::Name;
+
+/// A removal of more than this many is held, if it is also more than a tenth.
+const FREELY_REMOVED: usize = 3;
+
+impl Driver {
+    /// Takes on a declaration.
+    pub(super) fn declare(&mut self, work: &mut Work, intent: &Intent, confirmed: bool) {
+        let missing = self.missing(intent);
+        let declared =
+            self.state.certificates().filter(|(_, _, c)| c.undeclared_at.is_none()).count();
+        let is_held = !confirmed && missing.len() > FREELY_REMOVED && missing.len() * 10 > declared;
+        self.declare_means(work, intent);
+        self.declare_certificates(work, intent);
+        let instance = Stream::instance();
+        if is_held {
+            if self.state.instance.held != missing {
+                self.append(work, &instance, Event::IntentHeld(IntentHeld { missing }));
+            }
+            return;
+        }
+        for name in missing {
+            let stream = Stream::new(StreamKind::Certificate, name);
+            self.append(work, &stream, Event::Undeclared(Empty {}));
+        }
+        let certificates = intent.certificates.len() as u64;
+        self.append(work, &instance, Event::IntentAccepted(IntentAccepted { certificates }));
+    }
+
+    /// Returns the certificates that the declaration lacks and does not rename.
+    fn missing(&self, intent: &Intent) -> Vec<Name> {
+        let renamed =
+            |name: &Name| intent.certificates.values().any(|spec| spec.was.as_ref() == Some(name));
+        let declared = self.state.certificates().filter(|(_, _, c)| c.undeclared_at.is_none());
+        let missing = declared
+            .filter(|(_, name, _)| !intent.certificates.contains_key(*name) && !renamed(name));
+        missing.map(|(_, name, _)| name.clone()).collect()
+    }
+
+    fn declare_means(&mut self, work: &mut Work, intent: &Intent) {
+        for (name, spec) in &intent.issuers {
+            let known = self.state.issuers.get(name);
+            if known.is_none_or(|issuer| issuer.spec != *spec || !issuer.declared) {
+                let stream = Stream::new(StreamKind::Issuer, name.clone());
+                self.append(work, &stream, Event::IssuerDeclared(spec.clone()));
+            }
+        }
+        for (name, spec) in &intent.solvers {
+            let known = self.state.solvers.get(name);
+            if known.is_none_or(|solver| solver.spec != *spec || !solver.declared) {
+                let stream = Stream::new(StreamKind::Solver, name.clone());
+                self.append(work, &stream, Event::SolverDeclared(spec.clone()));
+                self.wake_all(work);
+            }
+        }
+        for (name, spec) in &intent.targets {
+            let known = self.state.targets.get(name);
+            if known.is_none_or(|target| target.spec != *spec || !target.declared) {
+                let stream = Stream::new(StreamKind::Target, name.clone());
+                self.append(work, &stream, Event::TargetDeclared(spec.clone()));
+                self.wake_all(work);
+            }
+        }
+        self.undeclare_means(work, intent);
+    }
+
+    fn undeclare_means(&mut self, work: &mut Work, intent: &Intent) {
+        let issuers = self.state.issuers.iter().filter(|(_, issuer)| issuer.declared);
+        let gone = issuers.filter(|(name, _)| !intent.issuers.contains_key(*name));
+        let mut streams: Vec<Stream> =
+            gone.map(|(name, _)| Stream::new(StreamKind::Issuer, name.clone())).collect();
+        let solvers = self.state.solvers.iter().filter(|(_, solver)| solver.declared);
+        let gone = solvers.filter(|(name, _)| !intent.solvers.contains_key(*name));
+        streams.extend(gone.map(|(name, _)| Stream::new(StreamKind::Solver, name.clone())));
+        let targets = self.state.targets.iter().filter(|(_, target)| target.declared);
+        let gone = targets.filter(|(name, _)| !intent.targets.contains_key(*name));
+        streams.extend(gone.map(|(name, _)| Stream::new(StreamKind::Target, name.clone())));
+        for stream in streams {
+            self.append(work, &stream, Event::Undeclared(Empty {}));
+        }
+    }
+
+    fn declare_certificates(&mut self, work: &mut Work, intent: &Intent) {
+        for (name, spec) in &intent.certificates {
+            let known = self.state.id(name).and_then(|id| self.state.certificate(id));
+            let is_known =
+                known.is_some_and(|known| *known.spec == *spec && known.undeclared_at.is_none());
+            if is_known {
+                continue;
+            }
+            let is_new = known.is_none();
+            let stream = Stream::new(StreamKind::Certificate, name.clone());
+            self.append(work, &stream, Event::CertificateDeclared(Box::new(spec.clone())));
+            if let (true, Some(was)) = (is_new, &spec.was) {
+                self.rename(work, was, &stream);
+            }
+        }
+    }
+
+    /// A certificate that was declared under another name takes its leaf along: nothing is ordered
+    /// for a rename.
+    fn rename(&mut self, work: &mut Work, was: &Name, to: &Stream) {
+        let Some(former) = self.state.id(was).and_then(|id| self.state.certificate(id)) else {
+            return;
+        };
+        let leaf = former.leaf.clone();
+        let from = Stream::new(StreamKind::Certificate, was.clone());
+        let renamed = CertificateRenamed { to: to.name.clone() };
+        self.append(work, &from, Event::CertificateRenamed(renamed));
+        if let Some(leaf) = leaf {
+            self.append(work, to, Event::LeafInherited(leaf));
+        }
+    }
+
+    /// What was declared of a solver or target may matter to every certificate: all are decided on
+    /// again, a part in each call.
+    fn wake_all(&mut self, work: &Work) {
+        let ids: Vec<_> = self.state.certificates().map(|(id, ..)| id).collect();
+        for id in ids {
+            self.wakes.set(&Subject::Certificate(id), Some(work.now));
+        }
+    }
+}

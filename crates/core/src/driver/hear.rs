@@ -1,0 +1,313 @@
+//! Hearing replies: what is new becomes a record, what is not moves a mark at most.
+//!
+//! Replies may come late, twice or out of order; one that fits nothing any more is dropped. And
+//! what acts and asks say of a shared thing (an issuer) goes into that thing's own stream, in the
+//! same batch, so that only what depends on it waits.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::vec::Vec;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Driver, Subject, Work};
+use crate::action::{AccountRef, ActKind, AskKind, Outcome, Reply};
+use crate::event::{
+    AccountLost, AnswerShown, Empty, EndpointSeen, Event, PlaceFound, RenewalInfoSeen,
+    TargetInspected,
+};
+use crate::record::{Stream, StreamKind};
+use crate::state::{
+    AnswerState, Attempt, Authorization, Certificate, EndpointState, Ordered, Running, Stage,
+};
+use crate::words::time::after;
+use crate::words::{Blame, Failure, FailureKind, Identifier, Name};
+
+/// How often it is recorded that nothing changed.
+const CYCLE: SignedDuration = SignedDuration::from_hours(24);
+
+impl Driver {
+    /// Takes in a reply.
+    pub(super) fn hear(&mut self, work: &mut Work, stream: &Stream, ask: &AskKind, reply: Reply) {
+        let Some(subject) = self.subject_of(stream) else { return };
+        let failed = matches!(reply, Reply::Failed(_));
+        let not_before = retry_at(&reply);
+        let waiting = self.asks.answered(work.now, &subject, ask, not_before, failed);
+        work.dirty.extend(waiting);
+        work.dirty.insert(subject.clone());
+        self.blame_asked(work, ask, &reply);
+        match subject {
+            Subject::Instance => {}
+            Subject::Issuer(name) => {
+                if let Reply::Directory(facts) = reply {
+                    let known = self.state.issuers.get(&name).and_then(|i| i.directory.as_ref());
+                    if known != Some(&facts) {
+                        self.append(work, stream, Event::DirectorySeen(facts));
+                    }
+                }
+            }
+            Subject::Certificate(id) => {
+                let Some(certificate) = self.state.certificate(id) else { return };
+                for event in news(work, certificate, &stream.name, ask, reply) {
+                    self.append(work, stream, event);
+                }
+            }
+        }
+    }
+
+    pub(super) fn subject_of(&self, stream: &Stream) -> Option<Subject> {
+        match stream.kind {
+            StreamKind::Instance => Some(Subject::Instance),
+            StreamKind::Issuer => Some(Subject::Issuer(stream.name.clone())),
+            StreamKind::Certificate => self.state.id(&stream.name).map(Subject::Certificate),
+            StreamKind::Solver | StreamKind::Target => None,
+        }
+    }
+
+    /// Tells an issuer's stream what an ask showed of it.
+    fn blame_asked(&mut self, work: &mut Work, ask: &AskKind, reply: &Reply) {
+        let (issuer, account) = match ask {
+            AskKind::Directory { issuer } | AskKind::RenewalInfo { issuer, .. } => (issuer, None),
+            AskKind::Order { account, .. }
+            | AskKind::Authorization { account, .. }
+            | AskKind::Chain { account, .. } => (&account.issuer, Some(account)),
+            AskKind::Locate { .. }
+            | AskKind::Look { .. }
+            | AskKind::Inspect { .. }
+            | AskKind::Probe { .. } => return,
+        };
+        match reply {
+            // Renewal information is a courtesy of its own: its limits say nothing of the rest.
+            Reply::Failed(_) if matches!(ask, AskKind::RenewalInfo { .. }) => {}
+            Reply::Failed(failure) => self.blame(work, issuer, account, failure),
+            _ => self.clear(work, issuer),
+        }
+    }
+
+    /// Tells an issuer's stream what an act showed of it.
+    pub(super) fn blame_shared(&mut self, work: &mut Work, act: &ActKind, outcome: &Outcome) {
+        let (issuer, account) = match act {
+            ActKind::NewAccount { issuer, .. } => (issuer, None),
+            ActKind::NewOrder { account, .. }
+            | ActKind::Respond { account, .. }
+            | ActKind::Finalize { account, .. } => (&account.issuer, Some(account)),
+            _ => return,
+        };
+        match outcome {
+            Outcome::Done(_) => self.clear(work, issuer),
+            Outcome::Failed(failure) => self.blame(work, issuer, account, failure),
+            Outcome::Unknown => {
+                let failure = Failure {
+                    kind: FailureKind::Unknown,
+                    blame: Blame::Issuer(issuer.clone()),
+                    attempted: format!("get an answer from {issuer}").into(),
+                    cause: "the answer was lost or did not come in time".into(),
+                    problem: None,
+                };
+                self.blame(work, issuer, account, &failure);
+            }
+        }
+    }
+
+    fn blame(
+        &mut self,
+        work: &mut Work,
+        issuer: &Name,
+        account: Option<&AccountRef>,
+        failure: &Failure,
+    ) {
+        let stream = Stream::new(StreamKind::Issuer, issuer.clone());
+        if !self.state.issuers.contains_key(issuer) {
+            return;
+        }
+        if failure.kind == FailureKind::AccountUnknown {
+            if let Some(account) = account {
+                let lost = AccountLost { url: account.url.clone() };
+                self.append(work, &stream, Event::AccountLost(lost));
+            }
+            return;
+        }
+        let is_shared =
+            matches!(&failure.blame, Blame::Issuer(name) | Blame::Account(name) if name == issuer);
+        let closes = matches!(
+            failure.kind,
+            FailureKind::Transient | FailureKind::Unknown | FailureKind::RateLimited { .. }
+        );
+        if is_shared && closes {
+            self.append(work, &stream, Event::Blamed(failure.clone()));
+        }
+    }
+
+    fn clear(&mut self, work: &mut Work, issuer: &Name) {
+        if self.state.issuers.get(issuer).is_some_and(|state| state.health.failures > 0) {
+            let stream = Stream::new(StreamKind::Issuer, issuer.clone());
+            self.append(work, &stream, Event::Cleared(Empty {}));
+        }
+    }
+}
+
+/// Returns when the CA wants to be asked again.
+fn retry_at(reply: &Reply) -> Option<Timestamp> {
+    match reply {
+        Reply::Order(facts) => facts.retry_at,
+        Reply::Authorization(facts) => facts.retry_at,
+        Reply::RenewalInfo(facts) => facts.retry_at,
+        Reply::Failed(Failure { kind: FailureKind::RateLimited { until }, .. }) => Some(*until),
+        _ => None,
+    }
+}
+
+/// Returns what a reply tells about a certificate that was not known.
+fn news(
+    work: &Work,
+    certificate: &Certificate,
+    name: &Name,
+    ask: &AskKind,
+    reply: Reply,
+) -> Vec<Event> {
+    match (ask, reply) {
+        (AskKind::Probe { endpoint }, reply) => {
+            let sight = match reply {
+                Reply::Sight(sight) => Ok(sight),
+                Reply::Failed(failure) => Err(failure),
+                _ => return Vec::new(),
+            };
+            let place = certificate.spec.endpoints.iter().position(|spec| spec == endpoint);
+            let known = place.and_then(|place| certificate.endpoints.get(place));
+            let summary = EndpointState::summary(&sight);
+            if known.is_some_and(|known| known.since.is_some() && known.shown == summary) {
+                return seen_through(work, certificate);
+            }
+            let seen = EndpointSeen { endpoint: endpoint.clone(), sight };
+            Vec::from([Event::EndpointSeen(seen)])
+        }
+        (AskKind::Inspect { target, .. }, reply) => {
+            let found = match reply {
+                Reply::Installed(installed) => Ok(installed),
+                Reply::Failed(failure) => Err(failure),
+                _ => return Vec::new(),
+            };
+            let mut ledgers = certificate.targets.iter();
+            let Some(ledger) = ledgers.find(|ledger| ledger.target == *target) else {
+                return Vec::new();
+            };
+            if ledger.shows(&found, certificate.leaf.as_deref()) {
+                return seen_through(work, certificate);
+            }
+            let inspected = TargetInspected { target: target.clone(), found };
+            Vec::from([Event::TargetInspected(inspected)])
+        }
+        (AskKind::RenewalInfo { leaf, .. }, Reply::RenewalInfo(facts)) => {
+            let known = certificate.suggestion.as_ref().map(|suggestion| suggestion.window);
+            if known == Some(facts.window) {
+                return Vec::new();
+            }
+            let spread = work.share(name);
+            let seen = RenewalInfoSeen { leaf: leaf.clone(), facts, spread };
+            Vec::from([Event::RenewalInfoSeen(seen)])
+        }
+        (AskKind::RenewalInfo { .. }, _) => Vec::new(),
+        (ask, reply) => match &certificate.attempt {
+            Attempt::Running(running) => of_attempt(running, ask, reply),
+            Attempt::Resting(_) => Vec::new(),
+        },
+    }
+}
+
+/// Records once in a cycle that nothing changed.
+fn seen_through(work: &Work, certificate: &Certificate) -> Vec<Event> {
+    let is_fresh = certificate.seen_through.is_some_and(|seen| work.now < after(seen, CYCLE));
+    if is_fresh { Vec::new() } else { Vec::from([Event::SeenThrough(Empty {})]) }
+}
+
+/// Returns what a reply tells about a running attempt.
+fn of_attempt(running: &Running, ask: &AskKind, reply: Reply) -> Vec<Event> {
+    let Stage::Ordered(ordered) = &running.stage else { return Vec::new() };
+    let troubled = running.trouble.is_some();
+    match (ask, reply) {
+        (AskKind::Order { order, .. }, _) if *order != ordered.facts.url => Vec::new(),
+        (AskKind::Order { .. }, Reply::Order(facts)) => {
+            let is_known = facts.status == ordered.facts.status
+                && facts.certificate.is_some() == ordered.facts.certificate.is_some();
+            if is_known && !troubled && !ordered.finalize_doubted {
+                return Vec::new();
+            }
+            Vec::from([Event::OrderSeen(Box::new(facts))])
+        }
+        (AskKind::Authorization { authorization, .. }, reply) => {
+            of_authorization(ordered, authorization, reply, troubled)
+        }
+        (AskKind::Chain { certificate, .. }, Reply::Chain(facts)) => {
+            if ordered.facts.certificate.as_ref() == Some(certificate) {
+                Vec::from([Event::ChainSeen(facts)])
+            } else {
+                Vec::new()
+            }
+        }
+        (AskKind::Locate { identifier, .. }, Reply::Place(place)) => {
+            let unplaced = unplaced(ordered, identifier);
+            let found = unplaced.map(|authorization| {
+                let authorization = authorization.url.clone();
+                Event::PlaceFound(PlaceFound { authorization, place: place.clone() })
+            });
+            found.collect()
+        }
+        (AskKind::Look { answer }, Reply::Showing(showing)) => {
+            let looked = ordered.authorizations.iter().find(|authorization| {
+                authorization.facts.as_ref().is_some_and(|facts| {
+                    let token = Some(&*answer.token);
+                    facts.challenges.iter().any(|c| c.token.as_deref() == token)
+                })
+            });
+            let Some(authorization) = looked else { return Vec::new() };
+            let AnswerState::Presented { showing: known, .. } = &authorization.answer else {
+                return Vec::new();
+            };
+            if known.as_ref() == Some(&showing) {
+                return Vec::new();
+            }
+            let authorization = authorization.url.clone();
+            Vec::from([Event::AnswerShown(AnswerShown { authorization, showing })])
+        }
+        // A look that fails shows nothing; the waiting has its own deadline.
+        (AskKind::Look { .. }, _) => Vec::new(),
+        (_, Reply::Failed(failure)) => Vec::from([Event::AttemptTroubled(failure)]),
+        _ => Vec::new(),
+    }
+}
+
+fn of_authorization(
+    ordered: &Ordered,
+    url: &crate::words::Url,
+    reply: Reply,
+    troubled: bool,
+) -> Vec<Event> {
+    let known = ordered.authorizations.iter().find(|authorization| authorization.url == *url);
+    let Some(known) = known else { return Vec::new() };
+    match reply {
+        Reply::Authorization(mut facts) => {
+            // The adapter reports the URL that was asked; a CA may spell it otherwise.
+            facts.url = url.clone();
+            let doubted = matches!(known.answer, AnswerState::Responded { doubted: true, .. });
+            let is_known = known.facts.as_ref().is_some_and(|before| {
+                before.status == facts.status && before.challenges == facts.challenges
+            });
+            if is_known && !doubted && !troubled {
+                return Vec::new();
+            }
+            Vec::from([Event::AuthorizationSeen(Box::new(facts))])
+        }
+        Reply::Failed(failure) => Vec::from([Event::AttemptTroubled(failure)]),
+        _ => Vec::new(),
+    }
+}
+
+fn unplaced<'a>(
+    ordered: &'a Ordered,
+    identifier: &'a Identifier,
+) -> impl Iterator<Item = &'a Authorization> {
+    ordered.authorizations.iter().filter(move |authorization| {
+        authorization.place.is_none()
+            && authorization.facts.as_ref().is_some_and(|facts| facts.identifier == *identifier)
+    })
+}

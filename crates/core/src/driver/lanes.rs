@@ -1,0 +1,228 @@
+//! The lanes' queues: who waits where, how many acts are in flight, which lane may admit.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use jiff::Timestamp;
+
+use super::Subject;
+use crate::action::ActKind;
+use crate::decide::{Lane, Urgency};
+use crate::intent::IssuerKind;
+use crate::state::{Issuer, State};
+use crate::words::Name;
+
+/// Every lane's queue.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    queues: BTreeMap<Lane, Queue>,
+    places: BTreeMap<Subject, Vec<(Lane, Place)>>,
+    /// Lanes in which something may have become possible.
+    touched: BTreeSet<Lane>,
+    /// Lanes that are shut until a moment.
+    shut: BTreeMap<Lane, Timestamp>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    in_flight: usize,
+    waiting: BTreeSet<(Place, Subject)>,
+    /// Those whose last attempt failed; they get a share of the budget only.
+    failing: BTreeSet<(Place, Subject)>,
+}
+
+/// A place in a queue: issuers before certificates, these by their urgency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    urgency: Option<Urgency>,
+    is_failing: bool,
+}
+
+impl Lanes {
+    /// Puts a subject into the lanes that it wants, and out of the others.
+    pub(super) fn queue(
+        &mut self,
+        subject: &Subject,
+        urgency: Option<Urgency>,
+        is_failing: bool,
+        mut lanes: Vec<Lane>,
+    ) {
+        if lanes.is_empty() && !self.places.contains_key(subject) {
+            return;
+        }
+        lanes.sort();
+        lanes.dedup();
+        let place = Place { urgency, is_failing };
+        for (lane, before) in self.places.remove(subject).unwrap_or_default() {
+            if let Some(queue) = self.queues.get_mut(&lane) {
+                queue.of(before).remove(&(before, subject.clone()));
+            }
+        }
+        if lanes.is_empty() {
+            return;
+        }
+        for lane in &lanes {
+            let queue = self.queues.entry(lane.clone()).or_default();
+            queue.of(place).insert((place, subject.clone()));
+            self.touched.insert(lane.clone());
+        }
+        let places = lanes.into_iter().map(|lane| (lane, place)).collect();
+        self.places.insert(subject.clone(), places);
+    }
+
+    /// Takes a subject out of a lane.
+    pub(super) fn forget(&mut self, lane: &Lane, subject: &Subject) {
+        let Some(places) = self.places.get_mut(subject) else { return };
+        if let Some(at) = places.iter().position(|(own, _)| own == lane) {
+            let (_, place) = places.swap_remove(at);
+            if let Some(queue) = self.queues.get_mut(lane) {
+                queue.of(place).remove(&(place, subject.clone()));
+            }
+        }
+        if places.is_empty() {
+            self.places.remove(subject);
+        }
+    }
+
+    /// Notes that an act is in flight.
+    pub(super) fn enter(&mut self, act: &ActKind) {
+        self.queues.entry(lane_of(act)).or_default().in_flight += 1;
+    }
+
+    /// Notes that an act is in flight no more.
+    pub(super) fn leave(&mut self, act: &ActKind) {
+        let lane = lane_of(act);
+        if let Some(queue) = self.queues.get_mut(&lane) {
+            queue.in_flight = queue.in_flight.saturating_sub(1);
+        }
+        self.touched.insert(lane);
+    }
+
+    /// Notes that something about an issuer changed.
+    pub(super) fn touch_issuer(&mut self, issuer: &Name) {
+        for lane in [Lane::Orders(issuer.clone()), Lane::Issuer(issuer.clone())] {
+            self.shut.remove(&lane);
+            self.touched.insert(lane);
+        }
+    }
+
+    /// Returns when the first lane that is shut opens.
+    pub(super) fn next_wake(&self) -> Option<Timestamp> {
+        self.shut.values().min().copied()
+    }
+
+    /// Returns the next waiter that may be admitted, and where.
+    pub(super) fn next(&mut self, state: &State, now: Timestamp) -> Option<(Lane, Subject)> {
+        let opened: Vec<Lane> =
+            self.shut.iter().filter(|(_, at)| **at <= now).map(|(lane, _)| lane.clone()).collect();
+        for lane in opened {
+            self.shut.remove(&lane);
+            self.touched.insert(lane);
+        }
+        while let Some(lane) = self.touched.first().cloned() {
+            if let Some(subject) = self.first_of(&lane, state, now) {
+                return Some((lane, subject));
+            }
+            self.touched.remove(&lane);
+        }
+        None
+    }
+
+    fn first_of(&mut self, lane: &Lane, state: &State, now: Timestamp) -> Option<Subject> {
+        let queue = self.queues.get(lane)?;
+        if queue.waiting.is_empty() && queue.failing.is_empty() {
+            return None;
+        }
+        let gate = Gate::of(lane, state, now);
+        if queue.in_flight >= gate.places {
+            return None;
+        }
+        let waiting = queue.waiting.first().filter(|_| gate.opens_at <= now);
+        let failing = queue.failing.first().filter(|_| gate.opens_for_failing_at <= now);
+        let first = waiting.into_iter().chain(failing).min();
+        if let Some((_, subject)) = first {
+            return Some(subject.clone());
+        }
+        let fresh = (!queue.waiting.is_empty()).then_some(gate.opens_at);
+        let failing = (!queue.failing.is_empty()).then_some(gate.opens_for_failing_at);
+        let opens_at = fresh.into_iter().chain(failing).min()?;
+        if opens_at < Timestamp::MAX {
+            self.shut.insert(lane.clone(), opens_at);
+        }
+        None
+    }
+}
+
+impl Queue {
+    const fn of(&mut self, place: Place) -> &mut BTreeSet<(Place, Subject)> {
+        if place.is_failing { &mut self.failing } else { &mut self.waiting }
+    }
+}
+
+/// How many a lane admits, and from when on.
+struct Gate {
+    places: usize,
+    opens_at: Timestamp,
+    opens_for_failing_at: Timestamp,
+}
+
+impl Gate {
+    fn of(lane: &Lane, state: &State, now: Timestamp) -> Self {
+        let open = Self { places: lane.capacity(), opens_at: now, opens_for_failing_at: now };
+        match lane {
+            Lane::Local | Lane::Solver(_) | Lane::Target(_) => open,
+            Lane::Issuer(name) => match state.issuers.get(name) {
+                Some(issuer) => open.for_issuer(issuer, now),
+                None => Self::SHUT,
+            },
+            Lane::Orders(name) => match state.issuers.get(name) {
+                Some(issuer) if issuer.account_ref(name).is_some() => {
+                    open.for_issuer(issuer, now).within_budget(issuer)
+                }
+                _ => Self::SHUT,
+            },
+        }
+    }
+
+    const SHUT: Self =
+        Self { places: 1, opens_at: Timestamp::MAX, opens_for_failing_at: Timestamp::MAX };
+
+    /// An issuer that fails is left alone for a while, then tried by one before the others follow:
+    /// no stampede when it returns.
+    fn for_issuer(self, issuer: &Issuer, now: Timestamp) -> Self {
+        let Some(until) = issuer.health.closed_until else { return self };
+        let opens_at = until.max(now);
+        Self { places: 1, opens_at, opens_for_failing_at: opens_at }
+    }
+
+    fn within_budget(self, issuer: &Issuer) -> Self {
+        match issuer.spec.kind {
+            IssuerKind::Private => self,
+            IssuerKind::Public => Self {
+                opens_at: self.opens_at.max(issuer.orders.free_at(false)),
+                opens_for_failing_at: self.opens_for_failing_at.max(issuer.orders.free_at(true)),
+                ..self
+            },
+        }
+    }
+}
+
+/// Returns the lane in which an act is performed.
+fn lane_of(act: &ActKind) -> Lane {
+    match act {
+        ActKind::MakeKey { .. } | ActKind::DropKey { .. } | ActKind::KeepBundle { .. } => {
+            Lane::Local
+        }
+        ActKind::NewAccount { issuer, .. } => Lane::Issuer(issuer.clone()),
+        ActKind::NewOrder { account, .. } => Lane::Orders(account.issuer.clone()),
+        ActKind::Respond { account, .. } | ActKind::Finalize { account, .. } => {
+            Lane::Issuer(account.issuer.clone())
+        }
+        ActKind::Present { answer } | ActKind::Withdraw { answer } => {
+            Lane::Solver(answer.solver.clone())
+        }
+        ActKind::Stage { target, .. }
+        | ActKind::Validate { target, .. }
+        | ActKind::Activate { target, .. } => Lane::Target(target.clone()),
+    }
+}

@@ -1,0 +1,134 @@
+//! Loading: from the journal's records to a driver.
+//!
+//! A record that cannot be folded quarantines its stream and never prevents starting. Acts that
+//! were in flight when the last process ended have no outcome: `Unknown` is recorded for each, so
+//! that the journal itself says what was not known.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::format;
+use alloc::vec::Vec;
+
+use jiff::Timestamp;
+
+use super::asks::Asks;
+use super::lanes::Lanes;
+use super::settle::Wakes;
+use super::{Driver, Step, Subject, Work};
+use crate::action::Outcome;
+use crate::decide::Draw;
+use crate::event::{Decoded, Ended, Event, InstanceStarted};
+use crate::record::{Record, Stream, StreamKind};
+use crate::state::{Quarantine, State};
+
+/// Folds the journal.
+#[derive(Debug, Default)]
+pub struct Loader {
+    state: State,
+    quarantined: Vec<Quarantine>,
+    refused: BTreeSet<Stream>,
+}
+
+impl Loader {
+    /// Begins with nothing known.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in the next record. Within a stream records come in order; a stream may begin with a
+    /// checkpoint.
+    pub fn record(&mut self, record: &Record) {
+        if self.refused.contains(&record.stream) {
+            return;
+        }
+        if let Err(cause) = self.fold(record) {
+            let cause = format!("record {} of {}: {cause}", record.version, record.stream);
+            self.quarantined.push((record.stream.clone(), cause.into()));
+            self.refused.insert(record.stream.clone());
+        }
+    }
+
+    fn fold(&mut self, record: &Record) -> Result<(), Box<str>> {
+        let stream = &record.stream;
+        let expected = self.state.version(stream) + 1;
+        let is_checkpoint = &*record.kind == "checkpoint";
+        if record.version != expected && !(is_checkpoint && record.version > expected) {
+            return Err(format!("version {expected} was expected").into());
+        }
+        match Event::decode(&record.kind, &record.body) {
+            Decoded::Event(event) => {
+                self.state.fold(stream, record.version, record.at, &event).map_err(Into::into)
+            }
+            Decoded::Unknown if record.must_understand => {
+                let kind = &record.kind;
+                Err(format!("kind `{kind}` is not known to this release and must be").into())
+            }
+            Decoded::Unknown => {
+                self.state.skip(stream, record.version);
+                Ok(())
+            }
+            Decoded::Unreadable(cause) => Err(cause.into()),
+        }
+    }
+
+    /// Returns what was folded, for those who only read.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Makes the driver, and its first step.
+    ///
+    /// `epoch` is the fencing epoch under which this process writes.
+    pub fn start(self, version: &str, epoch: u64, now: Timestamp, draw: u64) -> (Driver, Step) {
+        let mut driver = Driver {
+            state: self.state,
+            quarantined: self.quarantined,
+            epoch,
+            next_batch: 1,
+            sealed: VecDeque::new(),
+            asks: Asks::default(),
+            lanes: Lanes::default(),
+            wakes: Wakes::default(),
+            halted: false,
+        };
+        let mut work = Work::new(now, Draw(draw));
+        let started = InstanceStarted { version: version.into() };
+        driver.append(&mut work, &Stream::instance(), Event::InstanceStarted(started));
+        for (stream, version) in driver.in_flight() {
+            let ended = Event::Ended(Ended { of: version, outcome: Outcome::Unknown });
+            driver.append(&mut work, &stream, ended);
+        }
+        let certificates: Vec<_> = driver.state.certificates().map(|(id, ..)| id).collect();
+        for id in certificates {
+            driver.wakes.set(&Subject::Certificate(id), Some(now));
+        }
+        let issuers: Vec<_> = driver.state.issuers.keys().cloned().collect();
+        work.dirty.extend(issuers.into_iter().map(Subject::Issuer));
+        driver.settle(&mut work);
+        let step = driver.finish(work, Vec::new());
+        (driver, step)
+    }
+}
+
+impl Driver {
+    /// Returns every act that was started and has not ended.
+    fn in_flight(&self) -> Vec<(Stream, u64)> {
+        let mut acts = Vec::new();
+        for (name, issuer) in &self.state.issuers {
+            let stream = Stream::new(StreamKind::Issuer, name.clone());
+            let versions = issuer.history.acting.iter().map(|acting| acting.version);
+            acts.extend(versions.map(|version| (stream.clone(), version)));
+        }
+        for (_, name, certificate) in self.state.certificates() {
+            if certificate.history.acting.is_empty() {
+                continue;
+            }
+            let stream = Stream::new(StreamKind::Certificate, name.clone());
+            let versions = certificate.history.acting.iter().map(|acting| acting.version);
+            acts.extend(versions.map(|version| (stream.clone(), version)));
+        }
+        acts
+    }
+}

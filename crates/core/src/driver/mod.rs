@@ -1,0 +1,309 @@
+//! The driver: holds the order of writing and doing, without doing either.
+//!
+//! ```text
+//! input ─▶ fold ─▶ decide ─▶ Step { append, asks, wake_at }     acts stay sealed with their batch
+//!                                └──store──▶ Durable(receipt) ─▶ Step { acts }
+//! ```
+//!
+//! A step's records are folded at once, so that the next decision sees them; its acts are released
+//! only when they are durable. An act without an outcome is `Unknown` after a restart. The daemon's
+//! loop and the simulator drive the same driver; whoever drives it must
+//!
+//! - append each step's batch, in order, and report `Durable` or `CommitFailed`;
+//! - perform the acts and asks of each step, and report each `Outcome` and `Reply`, at the latest at
+//!   its deadline (`Unknown`, or a failed reply);
+//! - call again with `Time` at `wake_at`. Spurious calls are harmless.
+//!
+//! Invariant: an act is in a step's `acts` only if its `act.started` is durable.
+
+mod asks;
+mod declare;
+mod hear;
+mod lanes;
+mod load;
+mod settle;
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use jiff::{SignedDuration, Timestamp};
+
+pub use load::Loader;
+
+use crate::action::{Act, ActId, Ask, AskKind, Outcome, Reply};
+use crate::decide::{Context, Draw};
+use crate::event::{Ended, Event, IntentRefused, Started};
+use crate::intent::Intent;
+use crate::record::{Batch, Receipt, Record, Stream, StreamKind};
+use crate::state::{CertificateId, Quarantine, State};
+use crate::words::{Name, Permille};
+use asks::Asks;
+use lanes::Lanes;
+use settle::Wakes;
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// Batches became durable.
+    Durable(Receipt),
+    /// A batch could not be made durable: the process must end.
+    CommitFailed,
+    /// An act ended.
+    Outcome {
+        /// Which.
+        act: ActId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// An ask was answered.
+    Reply {
+        /// Who asked.
+        stream: Stream,
+        /// What.
+        ask: AskKind,
+        /// What was answered.
+        reply: Reply,
+    },
+    /// The operator declared.
+    Declared {
+        /// What.
+        intent: Box<Intent>,
+        /// Whether a person confirmed that many certificates may go.
+        confirmed: bool,
+    },
+    /// The operator's declaration could not be read; the last good one stays.
+    DeclarationRefused {
+        /// The first message, and how many more there are.
+        message: Box<str>,
+    },
+    /// A person asks for a renewal now.
+    Renew {
+        /// Of which certificate.
+        certificate: Name,
+    },
+    /// Time passed.
+    Time,
+}
+
+/// What the shell must do before it calls again.
+#[must_use = "an unperformed step is a decision lost"]
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Step {
+    /// Records to append, in order; empty where there is nothing to append.
+    pub append: Batch,
+    /// Acts whose `act.started` is durable.
+    pub acts: Vec<Act>,
+    /// Questions to put.
+    pub asks: Vec<Ask>,
+    /// When to call again if nothing else happens first.
+    pub wake_at: Option<Timestamp>,
+    /// Whether the process must end: what was folded is not durable.
+    pub halt: bool,
+}
+
+/// Holds the state and drives the decisions.
+#[derive(Debug)]
+pub struct Driver {
+    state: State,
+    quarantined: Vec<Quarantine>,
+    epoch: u64,
+    next_batch: u64,
+    /// Acts by the batch that makes them durable.
+    sealed: VecDeque<(u64, Vec<Act>)>,
+    asks: Asks,
+    lanes: Lanes,
+    wakes: Wakes,
+    halted: bool,
+}
+
+/// Whom a decision is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Subject {
+    /// This instance.
+    Instance,
+    /// An issuer.
+    Issuer(Name),
+    /// A certificate.
+    Certificate(CertificateId),
+}
+
+/// One call's work: what is being made of it.
+struct Work {
+    now: Timestamp,
+    draw: Draw,
+    records: Vec<Record>,
+    started: Vec<Act>,
+    asks: Vec<Ask>,
+    dirty: BTreeSet<Subject>,
+}
+
+/// How long after an act's deadline its outcome is awaited before the driver itself says `Unknown`.
+const GRACE: SignedDuration = SignedDuration::from_secs(5);
+
+impl Driver {
+    /// Returns everything known.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Returns the streams whose records could not be folded, each with the cause.
+    #[must_use]
+    pub fn quarantined(&self) -> &[Quarantine] {
+        &self.quarantined
+    }
+
+    /// Takes in what happened and says what to do.
+    ///
+    /// `draw` is chance, drawn by the caller for this call; equal histories, inputs, times and draws
+    /// give equal steps.
+    pub fn on(&mut self, input: Input, now: Timestamp, draw: u64) -> Step {
+        let mut work = Work::new(now, Draw(draw));
+        let mut acts = Vec::new();
+        match input {
+            Input::Durable(receipt) => acts = self.release(receipt),
+            Input::CommitFailed => self.halted = true,
+            Input::Outcome { act, outcome } => self.conclude(&mut work, &act, outcome),
+            Input::Reply { stream, ask, reply } => self.hear(&mut work, &stream, &ask, reply),
+            Input::Declared { intent, confirmed } => self.declare(&mut work, &intent, confirmed),
+            Input::DeclarationRefused { message } => {
+                let refused = Event::IntentRefused(IntentRefused { message });
+                self.append(&mut work, &Stream::instance(), refused);
+            }
+            Input::Renew { certificate } => self.request(&mut work, certificate),
+            Input::Time => {}
+        }
+        if self.halted {
+            // What was folded is not durable: nothing that follows from it may be done.
+            return Step { halt: true, ..Step::default() };
+        }
+        self.settle(&mut work);
+        self.finish(work, acts)
+    }
+
+    fn release(&mut self, receipt: Receipt) -> Vec<Act> {
+        let mut released = Vec::new();
+        while let Some((batch, _)) = self.sealed.front()
+            && *batch <= receipt.through
+        {
+            if let Some((_, acts)) = self.sealed.pop_front() {
+                released.extend(acts);
+            }
+        }
+        released
+    }
+
+    /// Ends an act. What is not in flight any more (a late or repeated outcome) is ignored.
+    fn conclude(&mut self, work: &mut Work, act: &ActId, outcome: Outcome) {
+        let acting = self.state.history(&act.stream).and_then(|history| {
+            history.acting.iter().find(|acting| acting.version == act.version).cloned()
+        });
+        let Some(acting) = acting else { return };
+        self.lanes.leave(&acting.act);
+        self.blame_shared(work, &acting.act, &outcome);
+        let ended = Event::Ended(Ended { of: act.version, outcome });
+        self.append(work, &act.stream, ended);
+    }
+
+    fn request(&mut self, work: &mut Work, certificate: Name) {
+        let stream = Stream::new(StreamKind::Certificate, certificate);
+        if self.state.id(&stream.name).is_some() {
+            self.append(work, &stream, Event::RenewalRequested(crate::event::Empty {}));
+        }
+    }
+
+    /// Starts an act: its record goes into the batch, the act is sealed with it.
+    fn start(&mut self, work: &mut Work, stream: &Stream, started: Started) {
+        let version = self.state.version(stream) + 1;
+        let act = Act {
+            id: ActId { stream: stream.clone(), version },
+            deadline_at: started.deadline_at,
+            kind: started.act.clone(),
+        };
+        self.lanes.enter(&started.act);
+        self.append(work, stream, Event::Started(started));
+        work.started.push(act);
+    }
+
+    /// Records an event: folds it at once and marks whom it concerns.
+    #[expect(clippy::needless_pass_by_value, reason = "an event is spent once it is recorded")]
+    fn append(&mut self, work: &mut Work, stream: &Stream, event: Event) {
+        let version = self.state.version(stream) + 1;
+        if let Err(cause) = self.state.fold(stream, version, work.now, &event) {
+            // Our own events fit our own state; one that does not is a fault of ours, and the
+            // stream is left alone rather than the process ended.
+            self.quarantined.push((stream.clone(), cause.into()));
+            work.dirty.insert(Subject::Instance);
+            return;
+        }
+        work.records.push(Record {
+            stream: stream.clone(),
+            version,
+            at: work.now,
+            kind: event.kind().into(),
+            schema: 1,
+            must_understand: event.must_understand(),
+            shard: stream.shard(),
+            epoch: self.epoch,
+            body: event.body().into(),
+        });
+        self.touch(work, stream);
+    }
+
+    fn touch(&mut self, work: &mut Work, stream: &Stream) {
+        match stream.kind {
+            StreamKind::Instance => {
+                work.dirty.insert(Subject::Instance);
+            }
+            StreamKind::Issuer => {
+                work.dirty.insert(Subject::Issuer(stream.name.clone()));
+                self.lanes.touch_issuer(&stream.name);
+            }
+            StreamKind::Certificate => {
+                if let Some(id) = self.state.id(&stream.name) {
+                    work.dirty.insert(Subject::Certificate(id));
+                }
+            }
+            StreamKind::Solver | StreamKind::Target => {}
+        }
+    }
+
+    fn is_quarantined(&self, stream: &Stream) -> bool {
+        self.quarantined.iter().any(|(quarantined, _)| quarantined == stream)
+    }
+
+    const fn context<'a>(&'a self, work: &Work) -> Context<'a> {
+        Context { state: &self.state, now: work.now, draw: work.draw }
+    }
+
+    fn finish(&mut self, work: Work, acts: Vec<Act>) -> Step {
+        let mut append = Batch::default();
+        if !work.records.is_empty() {
+            append = Batch { number: self.next_batch, records: work.records };
+            self.next_batch += 1;
+            if !work.started.is_empty() {
+                self.sealed.push_back((append.number, work.started));
+            }
+        }
+        let wake_at = self.wakes.next().into_iter().chain(self.lanes.next_wake()).min();
+        Step { append, acts, asks: work.asks, wake_at, halt: false }
+    }
+}
+
+impl Work {
+    const fn new(now: Timestamp, draw: Draw) -> Self {
+        Self {
+            now,
+            draw,
+            records: Vec::new(),
+            started: Vec::new(),
+            asks: Vec::new(),
+            dirty: BTreeSet::new(),
+        }
+    }
+
+    fn share(&self, subject: &Name) -> Permille {
+        self.draw.permille(subject)
+    }
+}

@@ -1,0 +1,258 @@
+//! Settling: deciding on everyone concerned until nothing more follows.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Driver, GRACE, Subject, Work};
+use crate::action::Outcome;
+use crate::decide::{self, Decision, Lane, Urgency};
+use crate::event::{Ended, Event, Started};
+use crate::finding;
+use crate::record::{Stream, StreamKind};
+use crate::state::Attempt;
+use crate::words::Name;
+use crate::words::time::after;
+
+/// How many subjects are decided on in one call at the most; the rest follow in the next, so that
+/// a million certificates at start make many small steps and not one that lasts for seconds.
+const SUBJECTS_IN_A_CALL: usize = 2_000;
+
+/// How often one subject may be decided on again because its own choices were recorded. An attempt
+/// passes through a handful of states without the outside; what goes on for longer would go on for
+/// ever.
+const ROUNDS: usize = 64;
+
+/// When to decide on it again if deciding did not settle.
+const UNSETTLED_AGAIN: SignedDuration = SignedDuration::from_mins(1);
+
+/// Who is to be woken when.
+#[derive(Debug, Default)]
+pub(super) struct Wakes {
+    by_time: BTreeSet<(Timestamp, Subject)>,
+    by_subject: BTreeMap<Subject, Timestamp>,
+}
+
+impl Wakes {
+    pub(super) fn set(&mut self, subject: &Subject, at: Option<Timestamp>) {
+        match at {
+            Some(at) => {
+                let before = self.by_subject.insert(subject.clone(), at);
+                if before != Some(at) {
+                    if let Some(before) = before {
+                        self.by_time.remove(&(before, subject.clone()));
+                    }
+                    self.by_time.insert((at, subject.clone()));
+                }
+            }
+            None => {
+                if let Some(before) = self.by_subject.remove(subject) {
+                    self.by_time.remove(&(before, subject.clone()));
+                }
+            }
+        }
+    }
+
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.by_time.first().map(|(at, _)| *at)
+    }
+
+    fn pop_due(&mut self, now: Timestamp) -> Option<Subject> {
+        let (at, _) = self.by_time.first()?;
+        if *at > now {
+            return None;
+        }
+        let (_, subject) = self.by_time.pop_first()?;
+        self.by_subject.remove(&subject);
+        Some(subject)
+    }
+}
+
+impl Driver {
+    /// Decides on everyone concerned, admits what may be admitted, and again.
+    pub(super) fn settle(&mut self, work: &mut Work) {
+        let mut left = SUBJECTS_IN_A_CALL;
+        loop {
+            while let Some(subject) = self.next_subject(work, &mut left) {
+                self.decide(work, &subject);
+            }
+            if !self.admit(work) {
+                return;
+            }
+        }
+    }
+
+    fn next_subject(&mut self, work: &mut Work, left: &mut usize) -> Option<Subject> {
+        if let Some(subject) = work.dirty.pop_first() {
+            return Some(subject);
+        }
+        *left = left.checked_sub(1)?;
+        self.wakes.pop_due(work.now)
+    }
+
+    fn decide(&mut self, work: &mut Work, subject: &Subject) {
+        match subject {
+            Subject::Instance => self.decide_instance(work),
+            Subject::Issuer(name) => {
+                let stream = Stream::new(StreamKind::Issuer, name.clone());
+                self.decide_until_settled(work, subject, &stream);
+            }
+            Subject::Certificate(id) => {
+                let Some(name) = self.state.name(*id) else { return };
+                let stream = Stream::new(StreamKind::Certificate, name.clone());
+                self.decide_until_settled(work, subject, &stream);
+            }
+        }
+        work.dirty.remove(subject);
+    }
+
+    fn decide_instance(&mut self, work: &mut Work) {
+        let mut decision = Decision::default();
+        finding::of_instance(&self.state.instance, &self.quarantined, &mut decision);
+        let changes = finding::changes(&self.state.instance.history.incidents, decision.findings);
+        for event in changes {
+            self.append(work, &Stream::instance(), event);
+        }
+    }
+
+    fn decide_until_settled(&mut self, work: &mut Work, subject: &Subject, stream: &Stream) {
+        if self.is_quarantined(stream) {
+            return;
+        }
+        self.give_up_overdue(work, stream);
+        for _ in 0..ROUNDS {
+            let Some(decision) = self.decision(work, subject) else { return };
+            if decision.events.is_empty() {
+                self.take_up(work, subject, stream, decision);
+                return;
+            }
+            for event in decision.events {
+                self.append(work, stream, event);
+            }
+        }
+        self.wakes.set(subject, Some(after(work.now, UNSETTLED_AGAIN)));
+    }
+
+    /// Returns what is decided on a subject now.
+    fn decision(&self, work: &Work, subject: &Subject) -> Option<Decision> {
+        let cx = self.context(work);
+        match subject {
+            Subject::Instance => None,
+            Subject::Issuer(name) => {
+                let issuer = self.state.issuers.get(name)?;
+                Some(decide::issuer(&cx, name, issuer))
+            }
+            Subject::Certificate(id) => {
+                let name = self.state.name(*id)?;
+                Some(decide::certificate(&cx, name, self.state.certificate(*id)?))
+            }
+        }
+    }
+
+    /// Takes up a settled decision: incidents, asks, places in lanes, the next wake.
+    fn take_up(&mut self, work: &mut Work, subject: &Subject, stream: &Stream, decision: Decision) {
+        let open = self.state.history(stream).map_or(&[][..], |history| &history.incidents);
+        if !open.is_empty() || !decision.findings.is_empty() {
+            for event in finding::changes(open, decision.findings) {
+                self.append(work, stream, event);
+            }
+        }
+        let mut wake_at = decision.wake_at;
+        let asked = self.asks.put(work.now, subject, stream, &decision.asks, &mut work.asks);
+        for at in asked.into_iter().chain(self.overdue_at(stream)) {
+            wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at)));
+        }
+        let lanes: Vec<Lane> = decision.wants.into_iter().map(|want| want.lane).collect();
+        if !lanes.is_empty() {
+            // Its place in the lanes changes when the reserve begins.
+            if let Subject::Certificate(id) = subject
+                && let Some(certificate) = self.state.certificate(*id)
+            {
+                let reserve_at = decide::Runway::of(certificate).reserve_at();
+                if reserve_at > work.now {
+                    wake_at = Some(wake_at.map_or(reserve_at, |at| at.min(reserve_at)));
+                }
+            }
+        }
+        let (urgency, is_failing) = self.urgency(work, subject);
+        self.lanes.queue(subject, urgency, is_failing, lanes);
+        self.wakes.set(subject, wake_at);
+    }
+
+    fn urgency(&self, work: &Work, subject: &Subject) -> (Option<Urgency>, bool) {
+        let Subject::Certificate(id) = subject else { return (None, false) };
+        let Some(certificate) = self.state.certificate(*id) else { return (None, false) };
+        let failed = match &certificate.attempt {
+            Attempt::Running(running) => running.before.failures > 0,
+            Attempt::Resting(rest) => rest.failures > 0,
+        };
+        (Some(Urgency::of(&self.context(work), *id, certificate)), failed)
+    }
+
+    /// Returns when the first act in flight must be given up.
+    fn overdue_at(&self, stream: &Stream) -> Option<Timestamp> {
+        let acting = &self.state.history(stream)?.acting;
+        acting.iter().map(|acting| after(acting.deadline_at, GRACE)).min()
+    }
+
+    /// Says `Unknown` for acts whose outcome did not come in time, whatever became of the shell.
+    fn give_up_overdue(&mut self, work: &mut Work, stream: &Stream) {
+        let Some(history) = self.state.history(stream) else { return };
+        let overdue = history.acting.iter().filter(|a| after(a.deadline_at, GRACE) <= work.now);
+        let overdue: Vec<_> = overdue.map(|a| (a.version, a.act.clone())).collect();
+        for (version, act) in overdue {
+            self.lanes.leave(&act);
+            let ended = Event::Ended(Ended { of: version, outcome: Outcome::Unknown });
+            self.append(work, stream, ended);
+        }
+    }
+
+    /// Admits waiters while lanes have places; returns whether anyone was.
+    fn admit(&mut self, work: &mut Work) -> bool {
+        let mut any = false;
+        while let Some((lane, subject)) = self.lanes.next(&self.state, work.now) {
+            any |= self.admit_one(work, &lane, &subject);
+        }
+        any
+    }
+
+    /// Admits one act of a waiter: what it wants is decided afresh, since much may have changed
+    /// while it waited.
+    fn admit_one(&mut self, work: &mut Work, lane: &Lane, subject: &Subject) -> bool {
+        let Some(decision) = self.decision(work, subject) else { return false };
+        let stream = self.stream_of(subject);
+        let want = decision.wants.into_iter().find(|want| want.lane == *lane && want.act.is_some());
+        let Some((want, stream)) = want.zip(stream) else {
+            self.lanes.forget(lane, subject);
+            return false;
+        };
+        let Some(act) = want.act else { return false };
+        if let (Lane::Orders(issuer), Subject::Certificate(id)) = (lane, subject) {
+            self.spend(work, issuer, *id);
+        }
+        self.lanes.forget(lane, subject);
+        let deadline_at = after(work.now, want.within);
+        self.start(work, &stream, Started { act, deadline_at });
+        true
+    }
+
+    /// The spend and the `Started` are one atomic append: both are in this step's batch.
+    fn spend(&mut self, work: &mut Work, issuer: &Name, id: crate::state::CertificateId) {
+        let Some(certificate) = self.state.name(id).cloned() else { return };
+        let failures = self.state.certificate(id).map_or(0, |c| c.attempt.failures());
+        let admitted = crate::event::OrderAdmitted { certificate, after_failure: failures > 0 };
+        let stream = Stream::new(StreamKind::Issuer, issuer.clone());
+        self.append(work, &stream, Event::OrderAdmitted(admitted));
+    }
+
+    fn stream_of(&self, subject: &Subject) -> Option<Stream> {
+        match subject {
+            Subject::Instance => Some(Stream::instance()),
+            Subject::Issuer(name) => Some(Stream::new(StreamKind::Issuer, name.clone())),
+            Subject::Certificate(id) => {
+                Some(Stream::new(StreamKind::Certificate, self.state.name(*id)?.clone()))
+            }
+        }
+    }
+}
