@@ -6,5 +6,6 @@ pub mod dns;
 pub mod http;
 pub mod key;
 pub mod net;
+pub mod program;
 pub mod shelf;
 pub mod x509;
