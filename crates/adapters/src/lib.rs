@@ -1,1 +1,3 @@
 //! The hands: acme, challenge, dns, deploy, probe
+
+pub mod deploy;

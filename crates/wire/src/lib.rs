@@ -6,6 +6,7 @@ pub mod dns;
 pub mod http;
 pub mod key;
 pub mod net;
+pub mod private_key;
 pub mod program;
 pub mod shelf;
 pub mod x509;

@@ -1,0 +1,210 @@
+//! Putting a bundle into the folder, making it the active one, and going back.
+//!
+//! Everything here is blocking and may be stopped by a crash after any step; repeating it from the
+//! beginning finishes it.
+
+use perennial_core::words::{BundleId, Installed, LeafFacts};
+use perennial_wire::private_key;
+use perennial_wire::shelf::Bundle;
+use perennial_wire::x509::Chain;
+
+use super::access::Accesses;
+use super::door::{Group, Owned, plan_close, plan_open};
+use super::layout::{
+    CURRENT, File, Layout, PREVIOUS, Pointed, contents, is_before, is_version, read,
+};
+use super::step::{Step, Writer, relink};
+use super::trouble::Trouble;
+
+/// Makes a bundle lie in the folder, for nobody to see yet.
+pub(super) fn stage(
+    writer: &mut Writer,
+    layout: &Layout,
+    id: BundleId,
+    bundle: &Bundle,
+    accesses: Accesses,
+) -> Result<(), Trouble> {
+    writer.run(&layout.plan_stage(id, contents(bundle, accesses))?)
+}
+
+/// Returns the directory of a staged bundle.
+pub(super) fn staged(layout: &Layout, id: BundleId) -> Result<String, Trouble> {
+    let version = Layout::version(id);
+    for file in [File::Fullchain, File::Cert, File::Chain, File::Key] {
+        let path = layout.file(&version, file);
+        if !path.is_file() {
+            return Err(Trouble::NotStaged(path));
+        }
+    }
+    Ok(version)
+}
+
+/// Whether activating changed what is read at the paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Switched {
+    /// Another bundle is active.
+    Bundle,
+    /// The bundle was the active one already, but not at all of the paths.
+    Paths,
+    /// Nothing changed.
+    Nothing,
+}
+
+/// Makes a staged bundle the active one.
+///
+/// Groups that show what is not ours are taken over if `take_over`; otherwise they are left as they
+/// are, which is an error only if no other group would show the bundle.
+pub(super) fn switch(
+    writer: &mut Writer,
+    layout: &Layout,
+    id: BundleId,
+    groups: &[Group],
+    take_over: bool,
+) -> Result<Switched, Trouble> {
+    let version = staged(layout, id)?;
+    let groups = chosen(layout, groups, take_over)?;
+    for group in &groups {
+        writer.run(&group.plan_take_over(layout)?)?;
+    }
+    let bundle = layout.plan_switch(&version)?;
+    writer.run(&bundle)?;
+    let mut paths = plan_open(layout)?;
+    writer.run(&paths)?;
+    for group in &groups {
+        let steps = group.plan_link(layout)?;
+        writer.run(&steps)?;
+        paths.extend(steps);
+    }
+    Ok(match (bundle.is_empty(), paths.is_empty()) {
+        (false, _) => Switched::Bundle,
+        (true, false) => Switched::Paths,
+        (true, true) => Switched::Nothing,
+    })
+}
+
+/// Leaves out the groups that may not be touched.
+fn chosen<'a>(
+    layout: &Layout,
+    groups: &'a [Group],
+    take_over: bool,
+) -> Result<Vec<&'a Group>, Trouble> {
+    let mut chosen = Vec::new();
+    let mut left = None;
+    for group in groups {
+        if group.owned(layout)? == Owned::Foreign && !take_over {
+            tracing::warn!(path = %group.first().display(), "left alone: not written by us");
+            left = left.or(Some(group));
+        } else {
+            chosen.push(group);
+        }
+    }
+    match left {
+        Some(group) if chosen.is_empty() => Err(Trouble::Foreign(group.first())),
+        _ => Ok(chosen),
+    }
+}
+
+/// Returns the leaf that would be active again after [`back`], if there is one to go back to.
+pub(super) fn leaf_before(
+    layout: &Layout,
+    switched: Switched,
+) -> Result<Option<Box<LeafFacts>>, Trouble> {
+    if switched == Switched::Nothing {
+        return Ok(None);
+    }
+    if let Pointed::At(previous) = layout.pointed(PREVIOUS)?
+        && switched == Switched::Bundle
+    {
+        return leaf_at(&layout.file(&previous, File::Fullchain));
+    }
+    for name in layout.names()?.iter().filter(|name| is_before(name)) {
+        for file in [File::Fullchain, File::Cert] {
+            if let Some(leaf) = leaf_at(&layout.file(name, file))? {
+                return Ok(Some(leaf));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Makes active again what was before: the previous bundle, or else what was taken over.
+pub(super) fn back(
+    writer: &mut Writer,
+    layout: &Layout,
+    switched: Switched,
+) -> Result<(), Trouble> {
+    if let Pointed::At(previous) = layout.pointed(PREVIOUS)?
+        && switched == Switched::Bundle
+    {
+        let current = layout.folder.join(CURRENT);
+        writer.run(&relink(previous.as_ref(), &current))?;
+        return writer.run(&[Step::SyncDir(layout.folder.clone())]);
+    }
+    writer.run(&plan_close(layout)?)
+}
+
+/// Removes what is older than the previous bundle.
+pub(super) fn retire(writer: &mut Writer, layout: &Layout) -> Result<(), Trouble> {
+    writer.run(&layout.plan_retire()?)
+}
+
+/// Looks at what lies there. Proves nothing about what is served.
+pub(super) fn inspect(layout: &Layout, groups: &[Group]) -> Result<Installed, Trouble> {
+    let (ours, shown) = shown(layout, groups)?;
+    let through = |file| layout.file(CURRENT, file);
+    let leaf_path =
+        shown.and_then(Group::leaf).map_or_else(|| through(File::Fullchain), Into::into);
+    let key_path = shown.and_then(Group::key).map_or_else(|| through(File::Key), Into::into);
+    let leaf = leaf_at(&leaf_path)?;
+    let key = read(&key_path)?;
+    let key_matches = leaf
+        .as_deref()
+        .zip(key)
+        .map(|(leaf, (_, pem))| private_key::key_id(&pem).is_ok_and(|id| id == leaf.key));
+    Ok(Installed { leaf, ours, staged: staged_leaves(layout)?.into(), key_matches })
+}
+
+/// Chooses the group that speaks for all: one of ours, or else one with something in it.
+fn shown<'a>(layout: &Layout, groups: &'a [Group]) -> Result<(bool, Option<&'a Group>), Trouble> {
+    let mut foreign = None;
+    for group in groups {
+        match group.owned(layout)? {
+            Owned::Ours => return Ok((true, Some(group))),
+            Owned::Foreign => foreign = foreign.or(Some(group)),
+            Owned::Nobody => {}
+        }
+    }
+    if foreign.is_some() {
+        return Ok((false, foreign));
+    }
+    // Nothing lies at the paths, or none are configured: what is ours lies behind `current`.
+    let current_is_ours = match layout.pointed(CURRENT)? {
+        Pointed::Nowhere => true,
+        Pointed::At(name) => is_version(&name),
+        Pointed::Elsewhere => false,
+    };
+    Ok((current_is_ours, groups.first()))
+}
+
+fn staged_leaves(layout: &Layout) -> Result<Vec<perennial_core::words::Fingerprint>, Trouble> {
+    let current = layout.pointed(CURRENT)?;
+    let mut staged = Vec::new();
+    for name in layout.names()?.into_iter().filter(|name| is_version(name)) {
+        if current != Pointed::At(name.clone())
+            && let Some(leaf) = leaf_at(&layout.file(&name, File::Cert))?
+        {
+            staged.push(leaf.fingerprint);
+        }
+    }
+    Ok(staged)
+}
+
+/// Reads the leaf in a file; nothing if there is no file, or no leaf that can be read in it.
+fn leaf_at(path: &std::path::Path) -> Result<Option<Box<LeafFacts>>, Trouble> {
+    let Some((_, pem)) = read(path)? else { return Ok(None) };
+    let facts = Chain::from_pem(&pem).and_then(|chain| chain.facts());
+    if let Err(error) = &facts {
+        tracing::warn!(path = %path.display(), %error, "no leaf can be read here");
+    }
+    Ok(facts.ok().map(Box::new))
+}

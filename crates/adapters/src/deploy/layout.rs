@@ -1,0 +1,353 @@
+//! Where the bundles of one certificate lie at a target, and how one of them becomes the active one.
+//!
+//! ```text
+//! <dir>/<certificate>/
+//!   4f0c6b2e9d1a7788/     a bundle, named by the first half of the first half of its id
+//!     cert.pem chain.pem fullchain.pem privkey.pem      (certbot's names)
+//!   91d3c0aa5b6e2f10/     the next one, staged
+//!   current -> 4f0c6b2e9d1a7788        what servers are pointed at
+//!   previous -> ...                    what to go back to
+//!   .staging-*, .removing-*            half made or half removed: nobody's, cleared at the next stage
+//! ```
+//!
+//! A directory gets its name only when it is whole and durable, and its files are never changed
+//! afterwards. Key, leaf and chain become active as one value because they lie in one directory and
+//! `current` changes by one rename. In every directory, at every moment, the leaf is there before
+//! its key and goes after it.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use perennial_core::words::{BundleId, Name};
+use perennial_wire::shelf::Bundle;
+use zeroize::Zeroizing;
+
+use super::access::{Access, Accesses};
+use super::step::{Step, relink};
+use super::trouble::Trouble;
+
+/// One of the files of a bundle, in the order in which they are written: the key last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum File {
+    /// The leaf and its chain.
+    Fullchain,
+    /// The leaf.
+    Cert,
+    /// The chain without the leaf.
+    Chain,
+    /// The key.
+    Key,
+}
+
+impl File {
+    /// Returns its name, which is certbot's, so that people recognise it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Fullchain => "fullchain.pem",
+            Self::Cert => "cert.pem",
+            Self::Chain => "chain.pem",
+            Self::Key => "privkey.pem",
+        }
+    }
+}
+
+/// A file of a bundle with its bytes and its access.
+pub(super) struct Content {
+    pub(super) file: File,
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+    pub(super) access: Access,
+}
+
+/// Returns the files of a bundle in the order of writing.
+pub(super) fn contents(bundle: &Bundle, accesses: Accesses) -> Vec<Content> {
+    let public = |file, text: &str| Content {
+        file,
+        bytes: Zeroizing::new(text.as_bytes().to_vec()),
+        access: accesses.chain,
+    };
+    let leaf = terminated(&bundle.leaf_pem);
+    let key = Zeroizing::new(bundle.key_pem.as_bytes().to_vec());
+    vec![
+        public(File::Fullchain, &format!("{leaf}{}", bundle.chain_pem)),
+        public(File::Cert, &leaf),
+        public(File::Chain, &bundle.chain_pem),
+        Content { file: File::Key, bytes: key, access: accesses.key },
+    ]
+}
+
+fn terminated(pem: &str) -> String {
+    let end = if pem.ends_with('\n') { "" } else { "\n" };
+    format!("{pem}{end}")
+}
+
+/// What a link of ours says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Pointed {
+    /// There is none.
+    Nowhere,
+    /// To a directory of this folder.
+    At(String),
+    /// There is something, but no link of ours.
+    Elsewhere,
+}
+
+/// The folder of one certificate at one target.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    pub(super) folder: PathBuf,
+}
+
+impl Layout {
+    /// Finds the folder of a certificate below the target's directory.
+    pub(super) fn new(dir: &Path, certificate: &Name) -> Result<Self, Trouble> {
+        if !dir.is_absolute() {
+            return Err(Trouble::Relative(dir.to_owned()));
+        }
+        let name = certificate.as_str();
+        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
+            return Err(Trouble::Name(certificate.clone()));
+        }
+        Ok(Self { folder: dir.join(name) })
+    }
+
+    /// Returns the name of a bundle's directory.
+    pub(super) fn version(id: BundleId) -> String {
+        id.to_string().chars().take(VERSION_LEN).collect()
+    }
+
+    /// Returns the path of a file through a link or directory of this folder.
+    pub(super) fn file(&self, through: &str, file: File) -> PathBuf {
+        self.folder.join(through).join(file.name())
+    }
+
+    /// Returns what a link of this folder says.
+    pub(super) fn pointed(&self, link: &str) -> Result<Pointed, Trouble> {
+        let path = self.folder.join(link);
+        match fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Pointed::Nowhere),
+            Err(error) => return Err(Trouble::disk("look at", &path, error)),
+            Ok(metadata) if !metadata.is_symlink() => return Ok(Pointed::Elsewhere),
+            Ok(_) => {}
+        }
+        let to = fs::read_link(&path).map_err(|error| Trouble::disk("read", &path, error))?;
+        let name =
+            to.to_str().filter(|name| is_version(name) || is_before(name) || *name == CURRENT);
+        Ok(name.map_or(Pointed::Elsewhere, |name| Pointed::At(name.to_owned())))
+    }
+
+    /// Returns the names in the folder; none if there is no folder.
+    pub(super) fn names(&self) -> Result<Vec<String>, Trouble> {
+        names(&self.folder)
+    }
+
+    /// Plans to make a bundle lie in the folder, for nobody to see yet.
+    ///
+    /// Nothing is planned for a bundle that lies there already with the right bytes, owner and mode.
+    pub(super) fn plan_stage(
+        &self,
+        id: BundleId,
+        files: Vec<Content>,
+    ) -> Result<Vec<Step>, Trouble> {
+        let mut steps = self.plan_folder();
+        steps.extend(self.plan_clear()?);
+        steps.extend(self.plan_place(&Self::version(id), files)?);
+        Ok(steps)
+    }
+
+    /// Plans to make a directory of this folder hold exactly these files, whole or not at all.
+    pub(super) fn plan_place(&self, name: &str, files: Vec<Content>) -> Result<Vec<Step>, Trouble> {
+        let path = self.folder.join(name);
+        if holds(&path, &files)? {
+            return Ok(Vec::new());
+        }
+        let staging = self.folder.join(format!("{STAGING}{name}"));
+        let mut steps = vec![Step::MakeDir(staging.clone())];
+        steps.extend(files.into_iter().map(|Content { file, bytes, access }| Step::Write {
+            path: staging.join(file.name()),
+            bytes,
+            access,
+        }));
+        steps.push(Step::SyncDir(staging.clone()));
+        if fs::symlink_metadata(&path).is_err() {
+            steps.push(Step::Rename { from: staging, to: path });
+            steps.push(Step::SyncDir(self.folder.clone()));
+            return Ok(steps);
+        }
+        // Somebody changed what lies there, or owner and mode are declared differently now: the
+        // whole directory is exchanged in one moment, in case it is the active one.
+        steps.push(Step::Exchange(staging.clone(), path.clone()));
+        steps.push(Step::SyncDir(self.folder.clone()));
+        let replaced = names(&path)?.iter().map(|name| staging.join(name)).collect();
+        steps.extend(plan_remove(&staging, replaced));
+        Ok(steps)
+    }
+
+    /// Plans to make a directory the active one, and the one before it the previous.
+    pub(super) fn plan_switch(&self, to: &str) -> Result<Vec<Step>, Trouble> {
+        let mut steps = Vec::new();
+        match self.pointed(CURRENT)? {
+            Pointed::At(now) if now == to => return Ok(steps),
+            Pointed::At(now) => {
+                steps.extend(relink(Path::new(&now), &self.folder.join(PREVIOUS)));
+            }
+            Pointed::Nowhere => {}
+            Pointed::Elsewhere => return Err(Trouble::InTheWay(self.folder.join(CURRENT))),
+        }
+        steps.extend(relink(Path::new(to), &self.folder.join(CURRENT)));
+        steps.push(Step::SyncDir(self.folder.clone()));
+        Ok(steps)
+    }
+
+    /// Plans to remove the bundles older than the previous one, and what was taken over before it.
+    pub(super) fn plan_retire(&self) -> Result<Vec<Step>, Trouble> {
+        let Pointed::At(previous) = self.pointed(PREVIOUS)? else { return Ok(Vec::new()) };
+        let mut kept = vec![previous.clone()];
+        let names = self.names()?;
+        for link in names.iter().filter(|name| *name == CURRENT || is_door(name)) {
+            if let Pointed::At(name) = self.pointed(link)? {
+                kept.push(name);
+            }
+        }
+        let previous_at = self.written_at(&previous)?;
+        let mut steps = Vec::new();
+        for name in names.iter().filter(|name| !kept.contains(name)) {
+            if is_before(name) || (is_version(name) && self.written_at(name)? < previous_at) {
+                let removing = self.folder.join(format!("{REMOVING}{name}"));
+                let files = self::names(&self.folder.join(name))?;
+                let files = files.iter().map(|file| removing.join(file)).collect();
+                steps.push(Step::Rename { from: self.folder.join(name), to: removing.clone() });
+                steps.extend(plan_remove(&removing, files));
+            }
+        }
+        if !steps.is_empty() {
+            steps.push(Step::SyncDir(self.folder.clone()));
+        }
+        Ok(steps)
+    }
+
+    /// Plans to remove what a crash left half made or half removed.
+    fn plan_clear(&self) -> Result<Vec<Step>, Trouble> {
+        let mut steps = Vec::new();
+        for name in self.names()? {
+            if name.starts_with(STAGING) || name.starts_with(REMOVING) {
+                let path = self.folder.join(name);
+                let files = names(&path)?.iter().map(|file| path.join(file)).collect();
+                steps.extend(plan_remove(&path, files));
+            }
+        }
+        Ok(steps)
+    }
+
+    /// Plans to make the folder and whatever of the way to it is missing.
+    fn plan_folder(&self) -> Vec<Step> {
+        let mut missing: Vec<&Path> =
+            self.folder.ancestors().take_while(|path| !path.is_dir()).collect();
+        missing.reverse();
+        let make = |path: &Path| {
+            let parent = path.parent().map(|parent| Step::SyncDir(parent.to_owned()));
+            [Some(Step::MakeDir(path.to_owned())), parent].into_iter().flatten()
+        };
+        missing.into_iter().flat_map(make).collect()
+    }
+
+    fn written_at(&self, name: &str) -> Result<SystemTime, Trouble> {
+        let path = self.folder.join(name);
+        let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
+        modified.map_err(|error| Trouble::disk("look at", &path, error))
+    }
+}
+
+/// Plans to remove a directory and its files, the key first.
+fn plan_remove(path: &Path, mut files: Vec<PathBuf>) -> Vec<Step> {
+    let is_key = |file: &PathBuf| file.file_name().is_some_and(|name| name == File::Key.name());
+    files.sort();
+    files.dedup();
+    files.sort_by_key(|file| !is_key(file));
+    let mut steps: Vec<Step> = files.into_iter().map(Step::Remove).collect();
+    steps.push(Step::RemoveDir(path.to_owned()));
+    steps
+}
+
+/// Returns whether a directory holds all these files with these bytes and accesses.
+fn holds(path: &Path, files: &[Content]) -> Result<bool, Trouble> {
+    for content in files {
+        let path = path.join(content.file.name());
+        let Some((metadata, bytes)) = read(&path)? else { return Ok(false) };
+        if *bytes != *content.bytes || !content.access.holds(&metadata) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A file's owner and mode, and its bytes.
+pub(super) type Found = (fs::Metadata, Zeroizing<Vec<u8>>);
+
+/// Reads a file of at most [`MAX_FILE_LEN`] bytes; nothing if there is none.
+pub(super) fn read(path: &Path) -> Result<Option<Found>, Trouble> {
+    let failed = |error| Trouble::disk("read", path, error);
+    let file = match fs::File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(failed)?,
+    };
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() || metadata.len() > MAX_FILE_LEN {
+        return Err(failed(io::Error::other("this is no file of a certificate")));
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(MAX_FILE_LEN).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(Some((metadata, bytes)))
+}
+
+fn names(path: &Path) -> Result<Vec<String>, Trouble> {
+    let failed = |error| Trouble::disk("list", path, error);
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(failed)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Returns whether this is the name of a bundle's directory.
+pub(super) fn is_version(name: &str) -> bool {
+    name.len() == VERSION_LEN
+        && name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// Returns whether this is the name of a directory with what was there before us.
+pub(super) fn is_before(name: &str) -> bool {
+    name.starts_with(BEFORE)
+}
+
+/// Returns whether this is the name of a link through which taken over paths go.
+pub(super) fn is_door(name: &str) -> bool {
+    name.starts_with(DOOR)
+}
+
+/// The link to the active bundle.
+pub(super) const CURRENT: &str = "current";
+
+/// The link to the bundle that was active before.
+pub(super) const PREVIOUS: &str = "previous";
+
+/// Begins the name of a directory with what was there before us.
+pub(super) const BEFORE: &str = "before-";
+
+/// Begins the name of a link through which taken over paths go.
+pub(super) const DOOR: &str = "door-";
+
+const STAGING: &str = ".staging-";
+const REMOVING: &str = ".removing-";
+
+/// How many hexadecimal digits of the bundle's id name its directory: 64 bits.
+const VERSION_LEN: usize = 16;
+
+/// How long a file of a certificate may be.
+const MAX_FILE_LEN: u64 = 1024 * 1024;

@@ -1,0 +1,138 @@
+//! Targets: places bundles are written to.
+//!
+//! A target proves nothing (law 5); what it must do is never make things worse (law 6). So a bundle
+//! is first staged where nobody reads it, then checked by the target's own means, then made active by
+//! one rename, and if the server cannot be told, the one before is made active again.
+//!
+//! | act | leaves behind when a crash stops it | repeated |
+//! |---|---|---|
+//! | `Stage` | a directory without a name, cleared by the next stage | finds the bundle there, or begins anew |
+//! | `Validate` | nothing | checks again |
+//! | `Activate` | the old bundle active, or the new one active and the server not told | tells the server again |
+//!
+//! Two recipes: [`FilesSettings`], a directory with optional fixed paths and commands, and
+//! [`NginxSettings`], which reads nginx's configuration to know which files serve which names. Neither
+//! edits a server's configuration. Both keep one act at a time per target.
+
+mod access;
+mod door;
+mod files;
+mod install;
+mod layout;
+mod nginx;
+mod step;
+mod target;
+mod trouble;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use perennial_core::action::{ActKind, AskKind, Fact, Outcome, Reply};
+use perennial_core::words::{Failure, Name};
+use perennial_wire::clock::Clock;
+use perennial_wire::shelf::Shelf;
+
+pub use access::AccessSettings;
+pub use files::{FilesSettings, PublicPaths};
+pub use nginx::NginxSettings;
+
+use target::Target;
+use trouble::Trouble;
+
+/// How a target is written to.
+#[derive(Clone, Debug)]
+pub enum TargetSettings {
+    /// A directory.
+    Files(FilesSettings),
+    /// An nginx on this machine.
+    Nginx(NginxSettings),
+}
+
+/// All targets, by name.
+pub struct Targets {
+    targets: BTreeMap<Name, Target>,
+}
+
+impl Targets {
+    /// Makes the targets of what was configured.
+    ///
+    /// `logical` is the clock that certificates are judged by: a bundle that has expired is not gone
+    /// back to.
+    #[must_use]
+    pub fn new(
+        settings: BTreeMap<Name, TargetSettings>,
+        shelf: &Arc<dyn Shelf>,
+        logical: &Clock,
+    ) -> Self {
+        let target = |(name, settings): (Name, TargetSettings)| {
+            let target = Target::new(name.clone(), settings, Arc::clone(shelf), logical.clone());
+            (name, target)
+        };
+        Self { targets: settings.into_iter().map(target).collect() }
+    }
+
+    /// Performs `Stage`, `Validate` or `Activate`.
+    pub async fn perform(&self, act: &ActKind) -> Outcome {
+        let (done, target, attempted) = match act {
+            ActKind::Stage { target, certificate, bundle } => (
+                match self.target(target) {
+                    Ok(found) => found.stage(certificate, *bundle).await.map(|()| Fact::Staged),
+                    Err(trouble) => Err(trouble),
+                },
+                target.clone(),
+                format!("stage {certificate} at {target}"),
+            ),
+            ActKind::Validate { target, certificate, bundle } => (
+                match self.target(target) {
+                    Ok(found) => {
+                        found.validate(certificate, *bundle).await.map(|()| Fact::Validated)
+                    }
+                    Err(trouble) => Err(trouble),
+                },
+                target.clone(),
+                format!("check {certificate} at {target}"),
+            ),
+            ActKind::Activate { target, certificate, bundle, take_over } => (
+                match self.target(target) {
+                    Ok(found) => {
+                        let done = found.activate(certificate, *bundle, *take_over).await;
+                        done.map(|()| Fact::Activated)
+                    }
+                    Err(trouble) => Err(trouble),
+                },
+                target.clone(),
+                format!("activate {certificate} at {target}"),
+            ),
+            other => {
+                (Err(Trouble::NotOurs), Name::new("none"), format!("perform {other:?} at a target"))
+            }
+        };
+        match done {
+            Ok(fact) => Outcome::Done(fact),
+            Err(trouble) => Outcome::Failed(trouble.classify(&target, &attempted)),
+        }
+    }
+
+    /// Answers `Inspect`.
+    pub async fn ask(&self, ask: &AskKind) -> Reply {
+        let AskKind::Inspect { target: name, certificate } = ask else {
+            let attempted = format!("answer {ask:?} at a target");
+            return Reply::Failed(Trouble::NotOurs.classify(&Name::new("none"), &attempted));
+        };
+        let inspected = match self.target(name) {
+            Ok(target) => target.inspect(certificate).await,
+            Err(trouble) => Err(trouble),
+        };
+        let failed = |trouble: Trouble| -> Failure {
+            trouble.classify(name, &format!("inspect {certificate} at {name}"))
+        };
+        inspected.map_or_else(|trouble| Reply::Failed(failed(trouble)), Reply::Installed)
+    }
+
+    fn target(&self, name: &Name) -> Result<&Target, Trouble> {
+        self.targets.get(name).ok_or(Trouble::UnknownTarget)
+    }
+}

@@ -1,0 +1,188 @@
+//! One target: the order of its steps, whatever the recipe.
+
+use std::sync::Arc;
+
+use perennial_core::words::{BundleId, Installed, Name};
+use perennial_wire::clock::Clock;
+use perennial_wire::program::{Program, ProgramError};
+use perennial_wire::shelf::Shelf;
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+
+use super::TargetSettings;
+use super::access::AccessSettings;
+use super::door::Group;
+use super::install::{self, Switched};
+use super::layout::{CURRENT, File, Layout};
+use super::nginx::Nginx;
+use super::step::Writer;
+use super::trouble::{Aftermath, Trouble};
+
+/// A place bundles are written to.
+pub(super) struct Target {
+    name: Name,
+    settings: TargetSettings,
+    shelf: Arc<dyn Shelf>,
+    logical: Clock,
+    /// Held by whoever writes here: two acts at once would clear each other's half made directories.
+    writing: Mutex<()>,
+}
+
+impl Target {
+    pub(super) fn new(
+        name: Name,
+        settings: TargetSettings,
+        shelf: Arc<dyn Shelf>,
+        logical: Clock,
+    ) -> Self {
+        Self { name, settings, shelf, logical, writing: Mutex::new(()) }
+    }
+
+    pub(super) async fn stage(&self, certificate: &Name, id: BundleId) -> Result<(), Trouble> {
+        let _writing = self.writing.lock().await;
+        let layout = self.layout(certificate)?;
+        let access = self.access().clone();
+        let shelf = Arc::clone(&self.shelf);
+        let stage = move || {
+            let bundle = shelf.bundle(id)?;
+            install::stage(&mut Writer::default(), &layout, id, &bundle, access.resolve()?)
+        };
+        spawn_blocking(stage).await?
+    }
+
+    pub(super) async fn validate(&self, certificate: &Name, id: BundleId) -> Result<(), Trouble> {
+        let _writing = self.writing.lock().await;
+        let layout = self.layout(certificate)?;
+        let version = install::staged(&layout, id)?;
+        match &self.settings {
+            TargetSettings::Files(files) => {
+                let Some(validate) = &files.validate else { return Ok(()) };
+                run(&concerning(validate, certificate, &layout, &version), Trouble::check).await
+            }
+            TargetSettings::Nginx(settings) => {
+                let nginx = Nginx::new(settings);
+                run(&nginx.check(), Trouble::check).await?;
+                let trial = nginx.trial(&layout, &version)?;
+                run(&trial.program, Trouble::check).await
+            }
+        }
+    }
+
+    pub(super) async fn activate(
+        &self,
+        certificate: &Name,
+        id: BundleId,
+        take_over: bool,
+    ) -> Result<(), Trouble> {
+        let _writing = self.writing.lock().await;
+        let layout = self.layout(certificate)?;
+        let switched = {
+            let layout = layout.clone();
+            let groups = self.groups(certificate, take_over).await?;
+            let switch =
+                move || install::switch(&mut Writer::default(), &layout, id, &groups, take_over);
+            spawn_blocking(switch).await??
+        };
+        let (check, reload) = self.commands(certificate, &layout);
+        if let Some(check) = check
+            && let Err(error) = check.run(&[]).await
+        {
+            let after = self.go_back(&layout, switched).await?;
+            return Err(Trouble::Check { error, after: Some(after) });
+        }
+        if let Some(reload) = &reload
+            && let Err(error) = reload.run(&[]).await
+        {
+            let after = self.go_back(&layout, switched).await?;
+            let untold = after == Aftermath::RolledBack && reload.run(&[]).await.is_err();
+            let after = if untold { Aftermath::RolledBackUntold } else { after };
+            return Err(Trouble::Reload { error, after });
+        }
+        let retired = spawn_blocking(move || install::retire(&mut Writer::default(), &layout));
+        if let Err(trouble) = retired.await? {
+            tracing::warn!(target_name = %self.name, %trouble, "old bundles could not be removed");
+        }
+        Ok(())
+    }
+
+    pub(super) async fn inspect(&self, certificate: &Name) -> Result<Installed, Trouble> {
+        let layout = self.layout(certificate)?;
+        let groups = self.groups(certificate, false).await?;
+        spawn_blocking(move || install::inspect(&layout, &groups)).await?
+    }
+
+    /// Makes active again what was before this activation, unless that would be worse: there was
+    /// nothing, it has expired, or an earlier activation switched already.
+    async fn go_back(&self, layout: &Layout, switched: Switched) -> Result<Aftermath, Trouble> {
+        let layout = layout.clone();
+        let now = self.logical.now();
+        let back = move || {
+            let leaf = install::leaf_before(&layout, switched)?;
+            let Some(leaf) = leaf else { return Ok(Aftermath::Kept) };
+            if leaf.ends_at() <= now {
+                return Ok(Aftermath::Kept);
+            }
+            install::back(&mut Writer::default(), &layout, switched)?;
+            Ok(Aftermath::RolledBack)
+        };
+        spawn_blocking(back).await?
+    }
+
+    /// Returns what to run after the switch: a check of the whole, and what tells the server.
+    fn commands(&self, certificate: &Name, layout: &Layout) -> (Option<Program>, Option<Program>) {
+        match &self.settings {
+            TargetSettings::Files(files) => {
+                let about = |reload| concerning(reload, certificate, layout, CURRENT);
+                (None, files.reload.as_ref().map(about))
+            }
+            TargetSettings::Nginx(settings) => {
+                let nginx = Nginx::new(settings);
+                (Some(nginx.check()), Some(nginx.reload()))
+            }
+        }
+    }
+
+    async fn groups(&self, certificate: &Name, take_over: bool) -> Result<Vec<Group>, Trouble> {
+        match &self.settings {
+            TargetSettings::Files(files) => files.paths.groups(certificate),
+            TargetSettings::Nginx(settings) => {
+                let nginx = Nginx::new(settings);
+                let layout = self.layout(certificate)?;
+                let certificate = certificate.clone();
+                spawn_blocking(move || nginx.groups(&certificate, &layout, take_over)).await?
+            }
+        }
+    }
+
+    fn layout(&self, certificate: &Name) -> Result<Layout, Trouble> {
+        let dir = match &self.settings {
+            TargetSettings::Files(files) => &files.dir,
+            TargetSettings::Nginx(nginx) => &nginx.dir,
+        };
+        Layout::new(dir, certificate)
+    }
+
+    const fn access(&self) -> &AccessSettings {
+        match &self.settings {
+            TargetSettings::Files(files) => &files.access,
+            TargetSettings::Nginx(nginx) => &nginx.access,
+        }
+    }
+}
+
+async fn run(program: &Program, trouble: fn(ProgramError) -> Trouble) -> Result<(), Trouble> {
+    program.run(&[]).await.map(|_said| ()).map_err(trouble)
+}
+
+/// Fills the places in a command with the files it is about.
+fn concerning(program: &Program, certificate: &Name, layout: &Layout, through: &str) -> Program {
+    let path = |file| layout.file(through, file).to_string_lossy().into_owned();
+    program.filled(&[
+        ("certificate", certificate.as_str()),
+        ("dir", &layout.folder.join(through).to_string_lossy()),
+        ("fullchain", &path(File::Fullchain)),
+        ("cert", &path(File::Cert)),
+        ("chain", &path(File::Chain)),
+        ("key", &path(File::Key)),
+    ])
+}

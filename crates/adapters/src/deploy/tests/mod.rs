@@ -1,0 +1,5 @@
+//! Tests of targets on a real file system, with real commands.
+
+mod crash;
+mod files;
+mod world;
