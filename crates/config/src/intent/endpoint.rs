@@ -1,0 +1,135 @@
+//! Where clients meet the names of a certificate.
+
+use perennial_core::intent::{EndpointSpec, Serves};
+use perennial_core::words::Identifier;
+
+use super::Meaning;
+use super::address::split_host_port;
+use super::certificate::Placed;
+use super::name;
+use crate::raw::{EndpointShape, RawCertificate, RawEndpoint, value};
+use crate::source::{Span, Spanned};
+
+const HTTPS: u16 = 443;
+
+const SERVES: [(&str, Serves); 2] = [("ours", Serves::Ours), ("foreign", Serves::Foreign)];
+
+impl Meaning<'_> {
+    /// Returns the declared endpoints, or port 443 of each name that is no wildcard.
+    pub(super) fn endpoints(
+        &mut self,
+        section: &Spanned<RawCertificate>,
+        names: &[Placed],
+    ) -> Vec<EndpointSpec> {
+        let Some(field) = &section.value.endpoints else {
+            self.unseen_wildcards(names, &[]);
+            let own = names.iter().filter(|(name, _)| !name.is_wildcard());
+            return own.map(|(name, _)| endpoint(name.clone(), HTTPS)).collect();
+        };
+        let mut endpoints: Vec<EndpointSpec> = Vec::with_capacity(field.value.0.len());
+        for element in &field.value.0 {
+            let made = match &element.value {
+                EndpointShape::Text(text) => self.endpoint_text(text, element.span),
+                EndpointShape::Table(raw) => self.endpoint_table(raw, element.span),
+            };
+            let Some(made) = made else { continue };
+            // What is wrong in itself need not be compared.
+            if self.report.has_errors_within(element.span) {
+                continue;
+            }
+            self.belongs(&made, names, element.span);
+            if endpoints.contains(&made) {
+                self.report.error(
+                    element.span,
+                    "this endpoint stands here twice",
+                    "name each once",
+                );
+            }
+            endpoints.push(made);
+        }
+        self.unseen_wildcards(names, &endpoints);
+        endpoints
+    }
+
+    fn endpoint_text(&mut self, text: &str, at: Span) -> Option<EndpointSpec> {
+        let parsed = split_host_port(text, HTTPS)
+            .and_then(|(host, port)| Some((name::identifier(&host).ok()?, port)))
+            .filter(|(host, _)| !host.is_wildcard());
+        if parsed.is_none() {
+            let hint = "\"www.example.org\", \"www.example.org:8443\" or \"[2001:db8::1]:443\"; for \
+                        a wildcard name one host below it";
+            self.report.error(at, format!("`{text}` is no endpoint"), hint);
+        }
+        parsed.map(|(host, port)| endpoint(host, port))
+    }
+
+    fn endpoint_table(&mut self, raw: &RawEndpoint, at: Span) -> Option<EndpointSpec> {
+        let serves = self.word(&raw.serves, "owner of what is served", &SERVES);
+        let connect_to = raw.connect_to.as_ref().and_then(|field| self.connect_to(field));
+        let Some(field) = &raw.name else {
+            let hint = "{ name = \"www.example.org\", connect_to = \"192.0.2.10\" }";
+            self.report.error(at, "the endpoint has no name", hint);
+            return None;
+        };
+        let made = self.endpoint_text(&field.value, field.span)?;
+        if raw.port.is_some() && made.port != HTTPS {
+            self.report.error(field.span, "the port is said twice", "keep `port`");
+        }
+        Some(EndpointSpec {
+            connect_to: connect_to.map(Box::from),
+            port: value(&raw.port).unwrap_or(made.port),
+            serves: serves.unwrap_or_default(),
+            ..made
+        })
+    }
+
+    fn connect_to(&mut self, field: &Spanned<String>) -> Option<String> {
+        let host = field.value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let found = name::host(host.unwrap_or(&field.value));
+        if found.is_none() {
+            let text = format!("`{}` is no host or address", field.value);
+            let hint = match split_host_port(&field.value, HTTPS) {
+                Some((host, port)) => format!("write connect_to = \"{host}\", port = {port}"),
+                None => String::from("write connect_to = \"192.0.2.10\""),
+            };
+            self.report.error(field.span, text, hint);
+        }
+        found
+    }
+
+    /// A leaf of this certificate could never be accepted for a name that it does not have.
+    fn belongs(&mut self, made: &EndpointSpec, names: &[Placed], at: Span) {
+        let covered = names.iter().any(|(name, _)| name.covers(&made.server_name));
+        if made.serves == Serves::Foreign || covered || names.is_empty() {
+            return;
+        }
+        let text = format!("the certificate does not cover `{}`", made.server_name);
+        let hint = if made.server_name.is_ip() {
+            "to look at one address, write { name = \"NAME\", connect_to = \"ADDRESS\" }"
+        } else {
+            "add the name to `names`, or move the endpoint to the certificate that has it"
+        };
+        self.report.error(at, text, hint);
+    }
+
+    fn unseen_wildcards(&mut self, names: &[Placed], endpoints: &[EndpointSpec]) {
+        for (name, span) in names.iter().filter(|(name, _)| name.is_wildcard()) {
+            let seen = |endpoint: &EndpointSpec| {
+                let exact = names.iter().any(|(other, _)| *other == endpoint.server_name);
+                name.covers(&endpoint.server_name) && !exact
+            };
+            if !endpoints.iter().any(seen) {
+                let text = format!("nobody looks at what is served for `{name}`");
+                let hint = format!(
+                    "name a host below it: endpoints = [\"HOST{}:443\"]",
+                    name.as_str().trim_start_matches('*')
+                );
+                self.report.warn(*span, text, hint);
+            }
+        }
+    }
+}
+
+const fn endpoint(server_name: Identifier, port: u16) -> EndpointSpec {
+    EndpointSpec { server_name, connect_to: None, port, serves: Serves::Ours }
+}

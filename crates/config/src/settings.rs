@@ -1,0 +1,209 @@
+//! What adapters need beside the intent: addresses, paths, credentials by reference.
+//!
+//! Core never sees these. Each map has exactly the keys of its counterpart in the intent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use jiff::SignedDuration;
+use perennial_core::words::Name;
+
+use crate::secret::Secret;
+
+/// Everything that adapters and the shell need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the journal, the keys and the bundles are kept.
+    pub store: StoreSettings,
+    /// The Unix socket by which the command line reaches the daemon.
+    pub control_socket: PathBuf,
+    /// The recursive resolvers; empty means the system's.
+    pub resolvers: Vec<SocketAddr>,
+    /// How each issuer is reached.
+    pub issuers: BTreeMap<Name, IssuerSettings>,
+    /// How each solver writes.
+    pub solvers: BTreeMap<Name, SolverSettings>,
+    /// How each target is written to.
+    pub targets: BTreeMap<Name, TargetSettings>,
+}
+
+/// Where the journal, the keys and the bundles are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// The folder.
+    pub dir: PathBuf,
+    /// What unseals the keys; absent means a key file that the store makes in its own folder.
+    pub unseal: Option<Secret>,
+}
+
+/// How an issuer is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerSettings {
+    /// The URL of its directory, as in the intent.
+    pub directory: String,
+    /// A PEM file with the roots by which its server is judged, instead of the system's.
+    pub roots: Option<PathBuf>,
+    /// The external account binding.
+    pub eab: Option<EabSettings>,
+}
+
+/// An external account binding.
+///
+/// Source: RFC 8555 section 7.3.4.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EabSettings {
+    /// The key identifier.
+    pub kid: Secret,
+    /// The MAC key in base64url.
+    pub key: Secret,
+}
+
+/// How a solver writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SolverSettings {
+    /// `http-01 = "listener"`.
+    Listener {
+        /// Where it listens.
+        listen: Vec<SocketAddr>,
+    },
+    /// `http-01 = "webroot"`.
+    Webroot {
+        /// The folder that the web server shows as `/`.
+        dir: PathBuf,
+    },
+    /// `dns-01 = "rfc2136"`.
+    Rfc2136(Rfc2136Settings),
+    /// `dns-01 = "exec"`.
+    Exec {
+        /// The program and its first arguments.
+        program: Vec<String>,
+        /// Its environment.
+        env: BTreeMap<String, Secret>,
+        /// The servers that must show an answer; empty means those the zone delegates to.
+        nameservers: Vec<SocketAddr>,
+    },
+}
+
+/// How DNS updates are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rfc2136Settings {
+    /// The primary server.
+    pub server: HostPort,
+    /// The key that signs updates; absent means unsigned.
+    pub tsig: Option<TsigSettings>,
+    /// The life of the records written.
+    pub ttl: SignedDuration,
+    /// The servers that must show an answer; empty means those the zone delegates to.
+    pub nameservers: Vec<SocketAddr>,
+}
+
+/// A host, by name or address, and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    /// The name as A-labels, or the address in its canonical text without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// A TSIG key.
+///
+/// Source: RFC 8945.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TsigSettings {
+    /// Its name, in lower case without final dot.
+    pub name: String,
+    /// The key in base64.
+    pub key: Secret,
+    /// The algorithm.
+    pub algorithm: TsigAlgorithm,
+}
+
+/// The algorithm of a TSIG key.
+///
+/// Source: RFC 8945 section 6; the weaker ones are left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TsigAlgorithm {
+    /// `hmac-sha256`.
+    #[default]
+    HmacSha256,
+    /// `hmac-sha384`.
+    HmacSha384,
+    /// `hmac-sha512`.
+    HmacSha512,
+}
+
+impl TsigAlgorithm {
+    /// Returns the algorithm's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HmacSha256 => "hmac-sha256",
+            Self::HmacSha384 => "hmac-sha384",
+            Self::HmacSha512 => "hmac-sha512",
+        }
+    }
+}
+
+/// How a target is written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetSettings {
+    /// Where.
+    pub place: TargetPlace,
+    /// The user who owns the files; absent means the one we run as.
+    pub owner: Option<String>,
+    /// The group of the files; absent means the owner's.
+    pub group: Option<String>,
+    /// The mode of files that hold a key; those without one are readable for all besides.
+    pub mode: u32,
+    /// The command that checks what is staged: program and arguments, without a shell.
+    pub validate: Option<Vec<String>>,
+    /// The command that makes the server take the new files.
+    pub reload: Option<Vec<String>>,
+}
+
+/// Where a target's files are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetPlace {
+    /// A folder of our own: one folder for each certificate, switched as a whole.
+    Folder(PathBuf),
+    /// Files at paths that the operator chose. `{certificate}` in a path stands for the name.
+    Paths(FilePaths),
+    /// Wherever nginx's configuration points.
+    Nginx {
+        /// The configuration folder.
+        dir: PathBuf,
+        /// The program.
+        binary: PathBuf,
+        /// The prefix it is started with (`-p`), if any.
+        prefix: Option<PathBuf>,
+    },
+}
+
+/// Files at paths that the operator chose. At least `key`, and `fullchain` or `leaf`, are there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FilePaths {
+    /// Leaf and chain.
+    pub fullchain: Option<PathBuf>,
+    /// The key.
+    pub key: Option<PathBuf>,
+    /// The leaf alone.
+    pub leaf: Option<PathBuf>,
+    /// The chain without the leaf.
+    pub chain: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Returns every address at which http-01 answers are to be served: solvers share listeners.
+    #[must_use]
+    pub fn http01_listen(&self) -> BTreeSet<SocketAddr> {
+        let listen = |solver: &SolverSettings| match solver {
+            SolverSettings::Listener { listen } => listen.clone(),
+            SolverSettings::Webroot { .. }
+            | SolverSettings::Rfc2136(_)
+            | SolverSettings::Exec { .. } => Vec::new(),
+        };
+        self.solvers.values().flat_map(listen).collect()
+    }
+}
