@@ -9,4 +9,5 @@ pub mod net;
 pub mod private_key;
 pub mod program;
 pub mod shelf;
+pub mod tls;
 pub mod x509;

@@ -9,12 +9,13 @@ mod read;
 
 use std::fmt::Write as _;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use perennial_core::words::{Fingerprint, KeyId, LeafFacts};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+
+use crate::digest::sha256;
 
 /// How many certificates a chain may have. The longest served on the public web have five.
 pub const MAX_CERTIFICATES: usize = 16;
@@ -193,13 +194,6 @@ pub fn subject_name(der: &[u8]) -> Result<String, X509Error> {
 /// Returns why the certificate cannot be read.
 pub fn is_self_issued(der: &[u8]) -> Result<bool, X509Error> {
     read::is_self_issued(der)
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    // SHA-256 has 32 bytes: the zip is whole.
-    out.iter_mut().zip(digest(&SHA256, bytes).as_ref()).for_each(|(to, from)| *to = *from);
-    out
 }
 
 /// Writes one certificate in PEM (RFC 7468).

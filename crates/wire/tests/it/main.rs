@@ -4,3 +4,5 @@
 mod dns;
 #[cfg(test)]
 mod knot;
+#[cfg(test)]
+mod tls;

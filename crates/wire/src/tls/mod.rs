@@ -1,0 +1,183 @@
+//! TLS as a client meets it: one fresh handshake, what was served, and whether a client would
+//! accept it.
+//!
+//! [`handshake`] connects once, resumes nothing, and records: the chain, the version, a staple, a
+//! demand for a client certificate, an alert. It accepts whatever is served, since its purpose is to
+//! see what is wrong; [`judge_chain`] then says what a client with given roots would make of it.
+//!
+//! rustls speaks TLS 1.2 and 1.3 with key exchanges of this decade. A server that offers none of
+//! them is asked once more with a plain ClientHello of TLS 1.2 and older, in answer to which the chain
+//! comes in the clear: enough to see what is served, without any cryptography of the past.
+
+mod judge;
+mod legacy;
+mod recorder;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use perennial_core::words::Identifier;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time;
+
+use crate::x509::Chain;
+
+pub use judge::{Roots, RootsError, Verdict, judge_chain};
+
+/// What one handshake showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The chain, as it came.
+    pub chain: Chain,
+    /// The version agreed on.
+    pub version: TlsVersion,
+    /// The OCSP response that came with it.
+    pub ocsp_staple: Option<Vec<u8>>,
+    /// Whether the server wants to know who we are.
+    pub client_certificate: ClientCertificate,
+    /// Whether the server proved that it holds the leaf's key; nothing if that could not be checked
+    /// (an old server, or a signature that rustls does not know).
+    pub holds_key: Option<bool>,
+    /// How the chain was learnt.
+    pub way: Way,
+    /// What ended the handshake after the chain had come, if it did not complete.
+    pub ended_by: Option<String>,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TlsVersion(pub u16);
+
+impl TlsVersion {
+    /// TLS 1.2, below which no client of this decade goes (RFC 8996).
+    pub const TLS_1_2: Self = Self(0x0303);
+    /// TLS 1.3.
+    pub const TLS_1_3: Self = Self(0x0304);
+}
+
+impl fmt::Display for TlsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0x0300 => f.write_str("SSL 3.0"),
+            0x0301 => f.write_str("TLS 1.0"),
+            0x0302 => f.write_str("TLS 1.1"),
+            0x0303 => f.write_str("TLS 1.2"),
+            0x0304 => f.write_str("TLS 1.3"),
+            other => write!(f, "TLS version {other:#06x}"),
+        }
+    }
+}
+
+/// Whether a server wants a client certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificate {
+    /// No.
+    NotAsked,
+    /// It asks for one, and goes on without (what it serves then is its application's matter).
+    Asked,
+    /// It ended the handshake for want of one.
+    Demanded,
+}
+
+/// How a chain was learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By a whole handshake.
+    Handshake,
+    /// By a plain ClientHello, since the server knows only what clients of this decade refuse.
+    Legacy,
+}
+
+/// Why no chain was seen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TlsError {
+    /// The name is none that can be asked for (a wildcard).
+    #[error("`{0}` cannot be asked for")]
+    Name(String),
+    /// This machine has no way to the address.
+    #[error("there is no way from here: {0}")]
+    NoRoute(String),
+    /// No connection.
+    #[error("{0}")]
+    Unreachable(String),
+    /// A connection, but what answers is not TLS, or nothing answers.
+    #[error("{0}")]
+    NoTls(String),
+    /// TLS, but the server has nothing for this name (`unrecognized_name`).
+    #[error("the server does not serve this name (alert unrecognized_name)")]
+    UnknownName,
+    /// TLS, but no chain: the handshake was ended before.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Makes one fresh handshake with one address, sending `name` (unless it is an IP address, for which
+/// nothing is sent: RFC 6066 section 3).
+///
+/// `timeout` bounds connecting, and once more the handshake; a server of the past gets both again.
+///
+/// # Errors
+///
+/// Returns why no chain was seen.
+pub async fn handshake(
+    address: SocketAddr,
+    name: &Identifier,
+    timeout: Duration,
+) -> Result<Served, TlsError> {
+    let server_name = ServerName::try_from(name.as_str().to_owned())
+        .map_err(|_| TlsError::Name(name.to_string()))?;
+    let stream = connect(address, timeout).await?;
+    let (error, is_old) = match recorder::handshake(stream, server_name, timeout).await {
+        Ok(served) => return Ok(served),
+        Err(failed) => (failed.error, failed.is_old),
+    };
+    if !is_old {
+        return Err(error);
+    }
+    let stream = connect(address, timeout).await?;
+    match time::timeout(timeout, legacy::hello(stream, name)).await {
+        Ok(Some(served)) => Ok(served),
+        // What the modern handshake met says more than what the old one did.
+        Ok(None) | Err(_) => Err(error),
+    }
+}
+
+async fn connect(address: SocketAddr, timeout: Duration) -> Result<TcpStream, TlsError> {
+    match time::timeout(timeout, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => {
+            // Without it a handshake in several writes may wait for a delayed acknowledgement.
+            let _ = stream.set_nodelay(true);
+            Ok(stream)
+        }
+        Ok(Err(error)) => Err(of_io(&error)),
+        Err(_) => Err(TlsError::Unreachable(format!("no connection within {}", Secs(timeout)))),
+    }
+}
+
+fn of_io(error: &io::Error) -> TlsError {
+    let cause = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::ConnectionReset => "connection reset".to_owned(),
+        _ => error.to_string(),
+    };
+    if crate::net::no_route(error) {
+        TlsError::NoRoute(cause)
+    } else {
+        TlsError::Unreachable(cause)
+    }
+}
+
+/// Shows a duration in seconds, as people say it.
+struct Secs(Duration);
+
+impl fmt::Display for Secs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} s", self.0.as_secs_f32())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+use std::time::Duration as StdDuration;
+
+use jiff::{SignedDuration, Timestamp};
+use perennial_core::words::SightState::{
+    Expired, IncompleteChain, NameMismatch, NotYetValid, Ok as Fine, Untrusted,
+};
+use perennial_core::words::{Identifier, SightState};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+};
+use rustls::pki_types::CertificateDer;
+
+use super::*;
+
+/// Any moment will do: nothing here reads the clock.
+fn now() -> Timestamp {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+fn days(days: i64) -> SignedDuration {
+    SignedDuration::from_hours(24 * days)
+}
+
+fn params(from: i64, to: i64) -> CertificateParams {
+    let since_1970 = |at: Timestamp| StdDuration::from_secs(at.as_second().try_into().unwrap());
+    let mut params = CertificateParams::default();
+    params.not_before = rcgen::date_time_ymd(1970, 1, 1) + since_1970(now() + days(from));
+    params.not_after = rcgen::date_time_ymd(1970, 1, 1) + since_1970(now() + days(to));
+    params
+}
+
+struct Authority {
+    der: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+fn authority(name: &str, by: Option<&Authority>, to: i64) -> Authority {
+    let key = KeyPair::generate().unwrap();
+    let mut params = params(-300, to);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = match by {
+        Some(by) => params.signed_by(&key, &by.issuer).unwrap(),
+        None => params.self_signed(&key).unwrap(),
+    };
+    Authority { der: certificate.der().clone(), issuer: Issuer::new(params, key) }
+}
+
+fn leaf(by: Option<&Authority>, names: &[&str], from: i64, to: i64) -> CertificateDer<'static> {
+    let key = KeyPair::generate().unwrap();
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let mut params = params(from, to);
+    params.subject_alt_names = CertificateParams::new(names).unwrap().subject_alt_names;
+    params.distinguished_name.push(DnType::CommonName, "leaf");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let certificate = match by {
+        Some(by) => params.signed_by(&key, &by.issuer).unwrap(),
+        None => params.self_signed(&key).unwrap(),
+    };
+    certificate.der().clone()
+}
+
+struct World {
+    root: Authority,
+    middle: Authority,
+    roots: Roots,
+}
+
+fn world() -> World {
+    let root = authority("Root", None, 3000);
+    let middle = authority("Middle", Some(&root), 1000);
+    let roots = Roots::from_pem("the test", crate::x509::to_pem(&root.der).as_bytes()).unwrap();
+    World { root, middle, roots }
+}
+
+impl World {
+    fn judge(
+        &self,
+        certificates: Vec<CertificateDer<'static>>,
+        known: &[CertificateDer<'_>],
+    ) -> (SightState, String) {
+        let chain = Chain::from_der(certificates).unwrap();
+        let facts = chain.facts().unwrap();
+        let name = Identifier::new("a.test").unwrap();
+        let verdict = judge_chain(&chain, &facts, &name, now(), &self.roots, known);
+        (verdict.state, verdict.cause.unwrap_or_default())
+    }
+}
+
+#[test]
+fn every_state_of_a_chain_is_told_apart() {
+    let world = world();
+    let (root, middle) = (&world.root, &world.middle);
+    let good = || leaf(Some(middle), &["a.test"], -1, 89);
+    let ended = authority("Ended", Some(root), -1);
+    let stranger = authority("Stranger", None, 3000);
+    let cases = [
+        ("whole", vec![good(), middle.der.clone()], Fine, ""),
+        ("with the root", vec![good(), middle.der.clone(), root.der.clone()], Fine, ""),
+        ("of the root itself", vec![leaf(Some(root), &["a.test"], -1, 89)], Fine, ""),
+        (
+            "expired",
+            vec![leaf(Some(middle), &["a.test"], -90, -1), middle.der.clone()],
+            Expired,
+            "the leaf expired at 2026-11-20T12:00:00Z",
+        ),
+        (
+            "early",
+            vec![leaf(Some(middle), &["a.test"], 1, 90), middle.der.clone()],
+            NotYetValid,
+            "the leaf is valid from 2026-11-22T12:00:00Z",
+        ),
+        (
+            "another's",
+            vec![leaf(Some(middle), &["b.test", "*.a.test"], -1, 89), middle.der.clone()],
+            NameMismatch,
+            "the leaf is for *.a.test, b.test",
+        ),
+        (
+            "alone",
+            vec![good()],
+            IncompleteChain,
+            "the leaf comes alone, and Middle is no trusted root",
+        ),
+        (
+            "its issuer expired",
+            vec![leaf(Some(&ended), &["a.test"], -90, 89), ended.der.clone()],
+            Expired,
+            "a certificate of the chain has expired",
+        ),
+        (
+            "of a stranger",
+            vec![leaf(Some(&stranger), &["a.test"], -1, 89), stranger.der.clone()],
+            Untrusted,
+            "no path to a root that the test trusts; issued by Stranger",
+        ),
+        (
+            "of itself",
+            vec![leaf(None, &["a.test"], -1, 89)],
+            Untrusted,
+            "the leaf is signed by itself",
+        ),
+        (
+            "expired, another's and of itself",
+            vec![leaf(None, &["b.test"], -90, -1)],
+            Expired,
+            "the leaf expired at 2026-11-20T12:00:00Z; the leaf is for b.test; \
+             the leaf is signed by itself",
+        ),
+        (
+            "a CA's own",
+            vec![middle.der.clone()],
+            NameMismatch,
+            "the leaf has no name at all; the leaf is a CA's own certificate",
+        ),
+    ];
+    for (case, certificates, state, cause) in cases {
+        assert_eq!(world.judge(certificates, &[]), (state, cause.to_owned()), "{case}");
+    }
+}
+
+#[test]
+fn what_other_addresses_send_shows_that_a_chain_is_incomplete() {
+    let world = world();
+    let inner = authority("Inner", Some(&world.middle), 500);
+    let leaf = leaf(Some(&inner), &["a.test"], -1, 89);
+    let served = vec![leaf, inner.der.clone()];
+    let (state, _) = world.judge(served.clone(), &[]);
+    assert_eq!(state, Untrusted, "the middle is unknown");
+    let (state, cause) = world.judge(served, std::slice::from_ref(&world.middle.der));
+    assert_eq!(
+        (state, cause.as_str()),
+        (IncompleteChain, "the server does not send the certificate of Inner")
+    );
+}
+
+#[test]
+fn roots_are_read_or_refused() {
+    assert!(Roots::mozilla().anchors_len() > 100);
+    assert_eq!(Roots::from_pem("x", b"nothing").unwrap_err(), RootsError::Empty);
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    assert!(matches!(
+        Roots::from_pem("x", broken.as_bytes()),
+        Err(RootsError::Certificate { number: 1, .. })
+    ));
+}
