@@ -1,0 +1,162 @@
+//! BIND: an authoritative server that takes signed updates, and a resolver for the same zones.
+//!
+//! Asked as one asks an authority (without recursion), it answers for its zones and refuses all
+//! others. Asked as one asks a resolver, as a CA does, it also follows an alias from one of its
+//! zones into another, and passes questions on as [`DnsOptions::forwarding`] says; names outside
+//! all of that do not exist, so that nothing is ever asked on the real network.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::dns::{dig, update};
+use crate::error::{temp_dir, write};
+use crate::process::{Process, listens};
+use crate::{DnsOptions, Error, Port, Program, TsigKey, Zone};
+
+/// A running BIND.
+#[derive(Debug)]
+pub struct Bind {
+    process: Process,
+    addr: SocketAddr,
+    tsig: Option<TsigKey>,
+    _port: Option<Port>,
+    _dir: TempDir,
+}
+
+impl Bind {
+    /// Starts BIND and waits until it answers for every zone.
+    ///
+    /// # Errors
+    ///
+    /// When it is not installed, refuses a zone, or does not answer in time (with its log).
+    pub async fn start(options: DnsOptions) -> Result<Self, Error> {
+        let program = Program::NAMED.locate()?;
+        let dir = temp_dir("bind")?;
+        let (addr, port) = match options.listen {
+            Some(addr) => (addr, None),
+            None => {
+                let port = Port::free()?;
+                (port.v4(), Some(port))
+            }
+        };
+        for zone in &options.zones {
+            write(&dir.path().join(format!("{}.zone", zone.name)), zone.file(addr))?;
+        }
+        write(&dir.path().join("root.zone"), root(&options.forwards))?;
+        let conf = dir.path().join("named.conf");
+        write(&conf, config(&options, addr, dir.path()))?;
+        let mut command = Command::new(program);
+        command.arg("-g").args(["-n", "1"]).arg("-c").arg(&conf);
+        let process = Process::start("named", command, &dir.path().join("log"))?;
+        let started = Self { process, addr, tsig: options.tsig, _port: port, _dir: dir };
+        for zone in &options.zones {
+            started.process.ready(async || serves(addr, &zone.name).await).await?;
+        }
+        if options.zones.is_empty() {
+            started.process.ready(async || listens(addr).await).await?;
+        }
+        Ok(started)
+    }
+
+    /// Returns where it answers (UDP and TCP).
+    #[must_use]
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Returns the key its zones may be updated with.
+    #[must_use]
+    pub const fn tsig(&self) -> Option<&TsigKey> {
+        self.tsig.as_ref()
+    }
+
+    /// Changes a zone with `nsupdate`'s commands (`update add www 1 A 127.0.0.1`), one a line.
+    ///
+    /// # Errors
+    ///
+    /// When the tool is not installed or the update is refused.
+    pub async fn update(&self, zone: &str, changes: &str) -> Result<(), Error> {
+        update(Program::NSUPDATE, self.addr, zone, self.tsig.as_ref(), changes).await
+    }
+
+    /// Returns the data of a name's records, sorted; `kind` `AXFR` returns a whole zone.
+    ///
+    /// # Errors
+    ///
+    /// When `dig` is not installed or the server does not answer.
+    pub async fn look(&self, name: &str, kind: &str) -> Result<Vec<String>, Error> {
+        dig(self.addr, name, kind).await
+    }
+
+    /// Returns the end of what it wrote.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+}
+
+/// Tells whether a server answers for a zone.
+pub(crate) async fn serves(addr: SocketAddr, zone: &str) -> Result<(), Error> {
+    let soa = dig(addr, zone, "SOA").await?;
+    if soa.is_empty() { Err(Error::failed(format!("asking for {zone}"), "no SOA")) } else { Ok(()) }
+}
+
+/// A root in which nothing exists but what is passed on: BIND follows a forwarder only below a
+/// delegation.
+fn root(forwards: &[(String, SocketAddr)]) -> String {
+    let mut text = String::from(
+        "$TTL 1\n. SOA ns. hostmaster. 1 3600 600 86400 1\n. NS ns.\nns. A 127.0.0.1\n",
+    );
+    for (zone, _) in forwards {
+        let _ = writeln!(text, "{zone}. NS ns.");
+    }
+    text
+}
+
+fn config(options: &DnsOptions, addr: SocketAddr, dir: &Path) -> String {
+    let (v4, v6) = match addr {
+        SocketAddr::V4(v4) => (v4.ip().to_string(), "none".to_owned()),
+        SocketAddr::V6(v6) => ("none".to_owned(), v6.ip().to_string()),
+    };
+    let (port, dir) = (addr.port(), dir.display());
+    let mut text = format!(
+        "options {{\n  directory \"{dir}\";\n  managed-keys-directory \"{dir}\";\n  \
+         pid-file none;\n  session-keyfile none;\n  lock-file none;\n  \
+         listen-on port {port} {{ {v4}; }};\n  listen-on-v6 port {port} {{ {v6}; }};\n  \
+         allow-query {{ any; }};\n  allow-transfer {{ any; }};\n  notify no;\n  \
+         dnssec-validation no;\n  empty-zones-enable no;\n  max-cache-size 8m;\n  \
+         max-cache-ttl 0;\n  max-ncache-ttl 0;\n}};\ncontrols {{ }};\n"
+    );
+    let mut grant = String::new();
+    if let Some(TsigKey { name, secret }) = &options.tsig {
+        let _ = writeln!(text, "key \"{name}\" {{ algorithm hmac-sha256; secret \"{secret}\"; }};");
+        grant = format!(" update-policy {{ grant {name} zonesub ANY; }};");
+    }
+    let mut resolver = String::from("  zone \".\" { type primary; file \"root.zone\"; };\n");
+    let mut authority = String::new();
+    for Zone { name, .. } in &options.zones {
+        let _ = writeln!(
+            resolver,
+            "  zone \"{name}\" {{ type primary; file \"{name}.zone\";{grant} }};"
+        );
+        let _ = writeln!(authority, "  zone \"{name}\" {{ in-view \"resolver\"; }};");
+    }
+    for (zone, to) in &options.forwards {
+        let (ip, port) = (to.ip(), to.port());
+        let _ = writeln!(
+            resolver,
+            "  zone \"{zone}\" {{ type forward; forward only; \
+             forwarders {{ {ip} port {port}; }}; }};"
+        );
+    }
+    let _ = write!(
+        text,
+        "view \"resolver\" {{\n  match-recursive-only yes;\n  recursion yes;\n{resolver}}};\n\
+         view \"authority\" {{\n  recursion no;\n{authority}}};\n"
+    );
+    text
+}
