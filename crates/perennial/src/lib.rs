@@ -1,0 +1,6 @@
+//! Keeps every TLS certificate you depend on valid, deployed and served.
+//!
+//! The binary's own rooms: the run loop, the command line, what is shown. `main.rs` only calls in
+//! here, so that tests can too.
+
+pub mod clock;
