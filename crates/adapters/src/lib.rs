@@ -1,3 +1,4 @@
 //! The hands: acme, challenge, dns, deploy, probe
 
+pub mod acme;
 pub mod deploy;

@@ -5,6 +5,7 @@ pub mod digest;
 pub mod dns;
 pub mod http;
 pub mod key;
+pub mod mac;
 pub mod net;
 pub mod private_key;
 pub mod program;

@@ -19,7 +19,7 @@ mod tests;
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -93,6 +93,21 @@ pub struct Response {
 }
 
 impl Response {
+    /// Makes an answer of its parts, so that what reads answers can be tried without a server.
+    /// Header fields that HTTP cannot hold are left out.
+    #[must_use]
+    pub fn of(status: u16, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Self {
+        let fields = headers.iter().filter_map(|(name, value)| {
+            let name = HeaderName::try_from(*name).ok()?;
+            Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        });
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(name, value);
+        }
+        Self { status, url: url.to_owned(), headers, body: body.to_vec() }
+    }
+
     /// Returns a header field's first value, if it is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
