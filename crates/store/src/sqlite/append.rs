@@ -1,5 +1,6 @@
 //! Writing: taking over, appending, restoring, archiving. Each is one immediate transaction.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use perennial_core::record::{Batch, Record, Stream};
@@ -57,7 +58,7 @@ pub(super) fn append_all(
         let mut rows = Rows::of(&transaction)?;
         for record in batches.iter().flat_map(|batch| &batch.records) {
             check(record, epoch).map_err(Refused::Ours)?;
-            rows.add(record)?;
+            rows.add(record, Beginning::First)?;
         }
     }
     Ok(transaction.commit()?)
@@ -80,12 +81,7 @@ pub(super) fn restore(
         for record in records {
             let record = record.map_err(|error| Refused::Ours(AppendError::Source(error)))?;
             check(&record, record.epoch).map_err(Refused::Ours)?;
-            let is_start = record.version > 1 && &*record.kind == CHECKPOINT_KIND;
-            if is_start && last_version(&transaction, &record.stream)? == 0 {
-                rows.add_unchecked(&record)?;
-            } else {
-                rows.add(&record)?;
-            }
+            rows.add(&record, Beginning::FirstOrCheckpoint)?;
             highest_epoch = highest_epoch.max(record.epoch);
             restored += 1;
         }
@@ -137,50 +133,66 @@ fn check(record: &Record, epoch: u64) -> Result<(), AppendError> {
     Err(AppendError::Malformed { stream: record.stream.clone(), version: record.version, why })
 }
 
-/// The statements that add records, prepared once per transaction.
+/// The statements that add records, and what they have added so far.
 struct Rows<'t> {
-    transaction: &'t Transaction<'t>,
-    next: CachedStatement<'t>,
-    any: CachedStatement<'t>,
+    last: CachedStatement<'t>,
+    insert: CachedStatement<'t>,
     supersede: CachedStatement<'t>,
+    /// The last versions of the streams met in this transaction.
+    lasts: HashMap<Stream, u64>,
 }
 
 impl<'t> Rows<'t> {
     fn of(transaction: &'t Transaction<'t>) -> rusqlite::Result<Self> {
         Ok(Self {
-            transaction,
-            next: transaction.prepare_cached(INSERT_NEXT)?,
-            any: transaction.prepare_cached(INSERT_ANY)?,
+            last: transaction.prepare_cached(LAST_VERSION)?,
+            insert: transaction.prepare_cached(INSERT)?,
             supersede: transaction.prepare_cached(SUPERSEDE)?,
+            lasts: HashMap::new(),
         })
     }
 
-    /// Adds a record if it is its stream's next one.
-    fn add(&mut self, record: &Record) -> Result<(), Refused> {
-        if insert(&mut self.next, record)? == 0 {
-            return Err(Refused::Ours(AppendError::Conflict {
-                stream: record.stream.clone(),
-                version: record.version,
-                last: last_version(self.transaction, &record.stream)?,
-            }));
+    /// Adds a record if it follows its stream's last one.
+    fn add(&mut self, record: &Record, beginning: Beginning) -> Result<(), Refused> {
+        let stream = record.stream.to_string();
+        let last = match self.lasts.get(&record.stream) {
+            Some(last) => *last,
+            None => self.last.query_row([&stream], |row| row.get(0))?,
+        };
+        let is_checkpoint = &*record.kind == CHECKPOINT_KIND;
+        let begins = last == 0 && is_checkpoint && beginning == Beginning::FirstOrCheckpoint;
+        if !begins && record.version.checked_sub(1) != Some(last) {
+            let (stream, version) = (record.stream.clone(), record.version);
+            return Err(Refused::Ours(AppendError::Conflict { stream, version, last }));
         }
-        if record.version > 1 && &*record.kind == CHECKPOINT_KIND {
-            let stream = record.stream.to_string();
+        insert(&mut self.insert, &stream, record)?;
+        if is_checkpoint && last > 0 {
             self.supersede.execute(params![stream, record.version])?;
         }
-        Ok(())
-    }
-
-    /// Adds the first record of a stream whose earlier ones were not kept.
-    fn add_unchecked(&mut self, record: &Record) -> Result<(), Refused> {
-        insert(&mut self.any, record)?;
+        if self.lasts.len() >= LASTS_LIMIT {
+            self.lasts.clear();
+        }
+        self.lasts.insert(record.stream.clone(), record.version);
         Ok(())
     }
 }
 
-fn insert(statement: &mut CachedStatement<'_>, record: &Record) -> rusqlite::Result<usize> {
+/// At which version a stream may begin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    /// At 1.
+    First,
+    /// At 1, or with a checkpoint at any.
+    FirstOrCheckpoint,
+}
+
+fn insert(
+    statement: &mut CachedStatement<'_>,
+    stream: &str,
+    record: &Record,
+) -> rusqlite::Result<usize> {
     statement.execute(params![
-        record.stream.to_string(),
+        stream,
         record.version,
         record.at.to_string(),
         &*record.kind,
@@ -190,10 +202,6 @@ fn insert(statement: &mut CachedStatement<'_>, record: &Record) -> rusqlite::Res
         record.epoch,
         &*record.body,
     ])
-}
-
-fn last_version(transaction: &Transaction<'_>, stream: &Stream) -> rusqlite::Result<u64> {
-    super::read::last_version(transaction, stream)
 }
 
 fn next_superseded(transaction: &Transaction<'_>) -> rusqlite::Result<Option<(String, i64)>> {
@@ -231,14 +239,14 @@ fn move_below(
     Ok(Archived { moved, more: boundary.is_some() })
 }
 
-/// Adds a record only if it follows its stream's last one.
-const INSERT_NEXT: &str = "
-    INSERT INTO record
-      (stream, version, at, kind, schema, must_understand, shard, epoch, body)
-    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
-    WHERE ?2 = 1 + coalesce((SELECT max(version) FROM record WHERE stream = ?1), 0)";
+/// How many streams' last versions are remembered: a restore may hold millions.
+const LASTS_LIMIT: usize = 65_536;
 
-const INSERT_ANY: &str = "
+/// Looked up apart from the insert: one statement that does both would copy each row through a
+/// temporary table, since it reads what it writes.
+const LAST_VERSION: &str = "SELECT coalesce(max(version), 0) FROM record WHERE stream = ?1";
+
+const INSERT: &str = "
     INSERT INTO record
       (stream, version, at, kind, schema, must_understand, shard, epoch, body)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";

@@ -8,6 +8,7 @@
 
 mod conformance;
 mod damage;
+mod golden;
 mod group_commit;
 mod jsonl;
 mod opening;
