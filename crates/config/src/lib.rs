@@ -34,7 +34,7 @@ pub use raw::{Key, Section, sections};
 pub use secret::{Secret, SecretError};
 pub use settings::{
     EabSettings, FilePaths, HostPort, IssuerSettings, Rfc2136Settings, Settings, SolverSettings,
-    StoreSettings, TargetPlace, TargetSettings, TsigAlgorithm, TsigSettings,
+    StoreSettings, TargetRecipe, TargetSettings, TsigAlgorithm, TsigSettings,
 };
 pub use source::{Source, gather};
 

@@ -33,8 +33,9 @@ pub struct Settings {
 pub struct StoreSettings {
     /// The folder.
     pub dir: PathBuf,
-    /// What unseals the keys; absent means a key file that the store makes in its own folder.
-    pub unseal: Option<Secret>,
+    /// The file with the secret that unseals the keys; absent means one that the store makes in its
+    /// own folder.
+    pub unseal: Option<PathBuf>,
 }
 
 /// How an issuer is reached.
@@ -149,49 +150,53 @@ impl TsigAlgorithm {
 /// How a target is written to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetSettings {
-    /// Where.
-    pub place: TargetPlace,
-    /// The user who owns the files; absent means the one we run as.
+    /// The folder of the bundles: one folder below it for each certificate.
+    pub dir: PathBuf,
+    /// Who is told, and by which names the files are known.
+    pub recipe: TargetRecipe,
+    /// The user who owns the files, by name or number; absent means the one we run as.
     pub owner: Option<String>,
-    /// The group of the files; absent means the owner's.
+    /// The group of the files, by name or number; absent means ours.
     pub group: Option<String>,
-    /// The mode of files that hold a key; those without one are readable for all besides.
+    /// The mode of the file that holds the key.
     pub mode: u32,
-    /// The command that checks what is staged: program and arguments, without a shell.
-    pub validate: Option<Vec<String>>,
-    /// The command that makes the server take the new files.
-    pub reload: Option<Vec<String>>,
 }
 
-/// Where a target's files are.
+/// Who is told of a new bundle, and by which names its files are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TargetPlace {
-    /// A folder of our own: one folder for each certificate, switched as a whole.
-    Folder(PathBuf),
-    /// Files at paths that the operator chose. `{certificate}` in a path stands for the name.
-    Paths(FilePaths),
-    /// Wherever nginx's configuration points.
+pub enum TargetRecipe {
+    /// Whoever the commands tell.
+    Files {
+        /// Further paths of the files.
+        paths: FilePaths,
+        /// The command that checks what is staged: program and arguments, without a shell.
+        validate: Option<Vec<String>>,
+        /// The command that makes the server take the new files.
+        reload: Option<Vec<String>>,
+    },
+    /// An nginx on this machine: its server blocks tell which files are used.
     Nginx {
-        /// The configuration folder.
-        dir: PathBuf,
-        /// The program.
+        /// Its main configuration file, or the folder that holds `nginx.conf`.
+        config: PathBuf,
+        /// The program; a bare name is looked up in `PATH`.
         binary: PathBuf,
         /// The prefix it is started with (`-p`), if any.
         prefix: Option<PathBuf>,
     },
 }
 
-/// Files at paths that the operator chose. At least `key`, and `fullchain` or `leaf`, are there.
+/// Paths by which servers know the files already; each becomes a link. `{certificate}` in a path
+/// stands for the certificate's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FilePaths {
     /// Leaf and chain.
     pub fullchain: Option<PathBuf>,
-    /// The key.
-    pub key: Option<PathBuf>,
     /// The leaf alone.
-    pub leaf: Option<PathBuf>,
+    pub cert: Option<PathBuf>,
     /// The chain without the leaf.
     pub chain: Option<PathBuf>,
+    /// The key.
+    pub key: Option<PathBuf>,
 }
 
 impl Settings {

@@ -105,8 +105,19 @@ impl Meaning<'_> {
     fn store(&mut self, raw: &RawFile) -> StoreSettings {
         let raw = raw.store.as_ref().map(|store| &store.value);
         let dir = raw.and_then(|store| store.dir.as_ref()).map(|dir| self.path(dir));
-        let unseal = raw.and_then(|store| store.unseal.as_ref()).map(|secret| self.secret(secret));
+        let unseal = raw.and_then(|store| store.unseal.as_ref()).and_then(|s| self.unseal(s));
         StoreSettings { dir: dir.unwrap_or_else(|| PathBuf::from(STORE_DIR)), unseal }
+    }
+
+    /// The store takes a file alone: it must be there after an unattended reboot.
+    fn unseal(&mut self, field: &Spanned<crate::Secret>) -> Option<PathBuf> {
+        if let crate::Secret::File(path) = self.secret_or_text(field) {
+            return Some(path);
+        }
+        self.report.hide(field.span);
+        let hint = "write \"file:/etc/perennial/unseal.key\", or the path of a systemd credential";
+        self.report.error(field.span, "the secret that unseals the keys lies in a file", hint);
+        None
     }
 
     fn control_socket(&mut self, raw: &RawFile, store: &StoreSettings) -> PathBuf {

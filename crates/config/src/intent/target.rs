@@ -1,7 +1,7 @@
 //! What a `[target.NAME]` means.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
 use perennial_core::intent::{Intent, TargetSpec};
@@ -9,8 +9,8 @@ use perennial_core::words::Name;
 
 use super::{Meaning, flag};
 use crate::raw::{RawFile, RawTarget, value};
-use crate::settings::{FilePaths, Settings, TargetPlace, TargetSettings};
-use crate::source::{Span, Spanned};
+use crate::settings::{FilePaths, Settings, TargetRecipe, TargetSettings};
+use crate::source::Spanned;
 
 /// How long after a reload the old leaf may be served: nginx lets old workers finish.
 const SETTLE: SignedDuration = SignedDuration::from_secs(60);
@@ -29,89 +29,72 @@ impl Meaning<'_> {
     ) -> Option<(TargetSpec, TargetSettings)> {
         let raw = &section.value;
         let mode = self.mode(raw);
-        let validate = raw.validate.as_ref().map(|command| self.command(command));
-        let reload = raw.reload.as_ref().map(|command| self.command(command));
-        let place = self.place(name, section)?;
-        let recipe = matches!(place, TargetPlace::Nginx { .. });
-        if !recipe && reload.is_none() {
+        let nginx = raw.nginx.as_ref().map(|nginx| self.path(nginx));
+        let dir = raw.files.as_ref().map(|files| self.path(files));
+        let dir = dir.or_else(|| nginx.as_deref().map(beside_nginx));
+        let Some(dir) = dir else {
+            let text = format!("target `{name}` has no place");
+            let hint = "write files = \"/etc/ssl/perennial\", or nginx = \"/etc/nginx\"";
+            self.report.error(section.key, text, hint);
+            return None;
+        };
+        let (recipe, validates) = match nginx {
+            Some(config) => (self.nginx(config, raw), true),
+            None => (self.files(name, section), raw.validate.is_some()),
+        };
+        let spec = TargetSpec {
+            take_over: flag(&raw.take_over),
+            validates,
+            settle: value(&raw.settle).unwrap_or(SETTLE),
+        };
+        let (owner, group) = (value(&raw.owner), value(&raw.group));
+        Some((spec, TargetSettings { dir, recipe, owner, group, mode }))
+    }
+
+    fn nginx(&mut self, config: PathBuf, raw: &RawTarget) -> TargetRecipe {
+        let paths = [("fullchain", &raw.fullchain), ("cert", &raw.cert)];
+        let paths = paths.into_iter().chain([("chain", &raw.chain), ("key", &raw.key)]);
+        for (name, field) in paths {
+            let why = "its server blocks tell which files are used";
+            self.misplaced_key(name, field, "nginx", why);
+        }
+        for (name, field) in [("validate", &raw.validate), ("reload", &raw.reload)] {
+            let why = "it is validated by `nginx -t` and told by `nginx -s reload`";
+            self.misplaced_key(name, field, "nginx", why);
+        }
+        let binary = raw.binary.as_ref().map_or("nginx", |binary| binary.value.as_str());
+        let prefix = raw.prefix.as_ref().map(|prefix| self.path(prefix));
+        TargetRecipe::Nginx { config, binary: PathBuf::from(binary), prefix }
+    }
+
+    fn files(&mut self, name: &Name, section: &Spanned<RawTarget>) -> TargetRecipe {
+        let raw = &section.value;
+        for (name, field) in [("binary", &raw.binary), ("prefix", &raw.prefix)] {
+            self.misplaced_key(name, field, "files", "write nginx = \"/etc/nginx\" as well");
+        }
+        let mut path = |field: &Option<Spanned<String>>| field.as_ref().map(|f| self.path(f));
+        let paths = FilePaths {
+            fullchain: path(&raw.fullchain),
+            cert: path(&raw.cert),
+            chain: path(&raw.chain),
+            key: path(&raw.key),
+        };
+        if raw.reload.is_none() {
             let text = format!("target `{name}` has no reload command");
             let hint = "most servers read files only when told: reload = [\"systemctl\", \
                         \"reload\", \"NAME\"]; [\"true\"] if yours watches them";
             self.report.warn(section.key, text, hint);
         }
-        let spec = TargetSpec {
-            take_over: flag(&raw.take_over),
-            validates: recipe || validate.is_some(),
-            settle: value(&raw.settle).unwrap_or(SETTLE),
-        };
-        let (owner, group) = (value(&raw.owner), value(&raw.group));
-        Some((spec, TargetSettings { place, owner, group, mode, validate, reload }))
+        let validate = raw.validate.as_ref().map(|command| self.command(command));
+        let reload = raw.reload.as_ref().map(|command| self.command(command));
+        TargetRecipe::Files { paths, validate, reload }
     }
 
-    fn place(&mut self, name: &Name, section: &Spanned<RawTarget>) -> Option<TargetPlace> {
-        let raw = &section.value;
-        let mut path = |field: &Option<Spanned<String>>| field.as_ref().map(|f| self.path(f));
-        let (folder, nginx) = (path(&raw.files), path(&raw.nginx));
-        let paths = FilePaths {
-            fullchain: path(&raw.fullchain),
-            key: path(&raw.key),
-            leaf: path(&raw.leaf),
-            chain: path(&raw.chain),
-        };
-        let prefix = path(&raw.prefix);
-        if let Some((_, second)) = self.places(raw) {
-            let hint = "declare two targets; a certificate may have both";
-            self.report.error(second, "a target is one place", hint);
-            return None;
+    fn misplaced_key<T>(&mut self, key: &str, field: &Option<Spanned<T>>, kind: &str, why: &str) {
+        if let Some(field) = field {
+            let text = format!("`{key}` means nothing to a target of kind `{kind}`");
+            self.report.error(field.key, text, why);
         }
-        self.misplaced_in_target(raw, nginx.is_some());
-        match (folder, nginx) {
-            (Some(folder), _) => Some(TargetPlace::Folder(folder)),
-            (None, Some(dir)) => {
-                let binary = raw.binary.as_ref();
-                let binary =
-                    binary.map_or_else(|| PathBuf::from("nginx"), |b| PathBuf::from(&b.value));
-                Some(TargetPlace::Nginx { dir, binary, prefix })
-            }
-            (None, None) if paths != FilePaths::default() => self.paths(paths, section),
-            (None, None) => {
-                let text = format!("target `{name}` has no place");
-                let hint = "write files = \"/etc/ssl/perennial\", nginx = \"/etc/nginx\", or \
-                            fullchain and key with the paths of files";
-                self.report.error(section.key, text, hint);
-                None
-            }
-        }
-    }
-
-    /// Returns two places that are both declared, if there are two.
-    fn places(&self, raw: &RawTarget) -> Option<(Span, Span)> {
-        let explicit = [&raw.fullchain, &raw.key, &raw.leaf, &raw.chain];
-        let explicit = explicit.into_iter().flatten().map(|field| field.key).min();
-        let named = [&raw.files, &raw.nginx].into_iter().flatten().map(|field| field.key);
-        let mut keys: Vec<Span> = named.chain(explicit).collect();
-        keys.sort();
-        Some((*keys.first()?, *keys.get(1)?))
-    }
-
-    fn misplaced_in_target(&mut self, raw: &RawTarget, nginx: bool) {
-        for (name, field) in [("binary", &raw.binary), ("prefix", &raw.prefix)] {
-            if let Some(field) = field.as_ref().filter(|_| !nginx) {
-                let text = format!("`{name}` means nothing without `nginx`");
-                self.report.error(field.key, text, "write nginx = \"/etc/nginx\" as well");
-            }
-        }
-    }
-
-    fn paths(&mut self, paths: FilePaths, section: &Spanned<RawTarget>) -> Option<TargetPlace> {
-        if paths.key.is_some() && (paths.fullchain.is_some() || paths.leaf.is_some()) {
-            return Some(TargetPlace::Paths(paths));
-        }
-        let lack = if paths.key.is_none() { "`key`" } else { "`fullchain` or `leaf`" };
-        let hint = "servers need a key and a leaf with its chain: fullchain = \"/path\", key = \
-                    \"/path\"";
-        self.report.error(section.key, format!("the target has no path for {lack}"), hint);
-        None
     }
 
     fn mode(&mut self, raw: &RawTarget) -> u32 {
@@ -145,8 +128,8 @@ impl Meaning<'_> {
         }
         for (name, section) in raw.target.iter().flat_map(|named| &named.value.0) {
             let Some(own) = settings.targets.get(&Name::new(name)) else { continue };
-            let TargetPlace::Paths(paths) = &own.place else { continue };
-            let all = [&paths.fullchain, &paths.key, &paths.leaf, &paths.chain];
+            let TargetRecipe::Files { paths, .. } = &own.recipe else { continue };
+            let all = [&paths.fullchain, &paths.cert, &paths.chain, &paths.key];
             let fixed = all
                 .into_iter()
                 .flatten()
@@ -159,4 +142,11 @@ impl Meaning<'_> {
             }
         }
     }
+}
+
+/// Returns where the bundles lie for an nginx with this configuration file or folder.
+fn beside_nginx(config: &Path) -> PathBuf {
+    let is_file = config.extension().is_some_and(|extension| extension == "conf");
+    let folder = if is_file { config.parent().unwrap_or(config) } else { config };
+    folder.join("perennial")
 }

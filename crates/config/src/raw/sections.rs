@@ -120,22 +120,22 @@ section! {
 section! {
     /// A place that bundles are written to.
     "[target.NAME]" RawTarget {
-        /// The folder that gets one folder for each certificate, switched as a whole.
+        /// The folder of the bundles: one folder for each certificate, switched as a whole.
         "files" files: String,
-        /// nginx's configuration folder: its server blocks tell which files are used.
+        /// nginx's configuration file or folder: its server blocks tell which files are used.
         "nginx" nginx: String,
         /// The nginx program.
         "binary" binary: String,
         /// The prefix that nginx is started with (`nginx -p`).
         "prefix" prefix: String,
-        /// The file for leaf and chain.
+        /// A path by which a server knows the file of leaf and chain.
         "fullchain" fullchain: String,
-        /// The file for the key.
-        "key" key: String,
-        /// The file for the leaf alone.
-        "leaf" leaf: String,
-        /// The file for the chain without the leaf.
+        /// A path by which a server knows the file of the leaf alone.
+        "cert" cert: String,
+        /// A path by which a server knows the file of the chain without the leaf.
         "chain" chain: String,
+        /// A path by which a server knows the file of the key.
+        "key" key: String,
         /// The user who owns the files.
         "owner" owner: String,
         /// The group of the files.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jiff::SignedDuration;
 use perennial_config::{
-    HostPort, Loaded, Secret, SolverSettings, Source, TargetPlace, TsigAlgorithm, render,
+    HostPort, Loaded, Secret, SolverSettings, Source, TargetRecipe, TsigAlgorithm, render,
     understand,
 };
 use perennial_core::intent::{EndpointSpec, IssuerKind, KeyRotation, Serves};
@@ -57,6 +57,8 @@ fn the_smallest_file_needs_seven_lines() {
     let listen: Vec<String> =
         loaded.settings.http01_listen().iter().map(ToString::to_string).collect();
     assert_eq!(listen, ["0.0.0.0:80", "[::]:80"]);
+    let web = &loaded.settings.targets[&Name::new("web")];
+    assert_eq!(web.dir, PathBuf::from("/etc/nginx/perennial"));
     assert_eq!(loaded.settings.store.dir, PathBuf::from("/var/lib/perennial"));
     assert_eq!(loaded.settings.control_socket, PathBuf::from("/var/lib/perennial/control.sock"));
 }
@@ -80,6 +82,7 @@ nameservers = ["192.0.2.53", "192.0.2.54:5353"]
 visible_within = "5m"
 
 [target.mail]
+files = "/etc/mail/perennial"
 fullchain = "/etc/mail/{certificate}.pem"
 key = "/etc/mail/{certificate}.key"
 owner = "root"
@@ -159,10 +162,11 @@ fn every_key_of_settings_means_what_it_says() {
     let servers: Vec<String> = ns.nameservers.iter().map(ToString::to_string).collect();
     assert_eq!(servers, ["192.0.2.53:53", "192.0.2.54:5353"]);
     let target = &settings.targets[&Name::new("mail")];
-    let TargetPlace::Paths(paths) = &target.place else { panic!() };
+    assert_eq!(target.dir, PathBuf::from("/etc/mail/perennial"));
+    let TargetRecipe::Files { paths, validate, .. } = &target.recipe else { panic!() };
     assert_eq!(paths.key, Some(PathBuf::from("/etc/mail/{certificate}.key")));
     assert_eq!(target.mode, 0o640);
-    assert_eq!(target.validate.as_deref(), Some(&["postfix", "check"].map(String::from)[..]));
+    assert_eq!(validate.as_deref(), Some(&["postfix", "check"].map(String::from)[..]));
 }
 
 #[test]
