@@ -28,5 +28,5 @@ pub use journal::{Archived, CHECKPOINT_KIND, Entry, Found, Journal, Source, Unre
 pub use lock::Lock;
 pub use sqlite::SqliteJournal;
 pub use store::{Options, Store};
-pub use vault::{Bundle, FileVault, Secret, SecretState, Vault, join_bundle};
+pub use vault::{Bundle, FileVault, Secret, SecretState, Unseal, Vault, join_bundle};
 pub use writer::Writer;

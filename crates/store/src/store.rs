@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use crate::error::StoreError;
 use crate::lock::Lock;
 use crate::sqlite::SqliteJournal;
-use crate::vault::FileVault;
+use crate::vault::{FileVault, Unseal};
 
 /// How a store is opened.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The file with the secret that seals keys and bundles, such as a systemd credential's.
-    /// Without one it is `<store>/unseal.key`, made at first use.
-    pub unseal: Option<PathBuf>,
+    /// Where the secret comes from that seals keys and bundles.
+    pub unseal: Unseal,
 }
 
 /// A store open for writing.
@@ -46,7 +45,7 @@ impl Store {
             .map_err(|error| StoreError::io("make", folder, error))?;
         let lock = Lock::acquire(folder)?;
         let journal = SqliteJournal::open(&Self::journal_path(folder))?;
-        let vault = FileVault::open(folder, options.unseal.as_deref())?;
+        let vault = FileVault::open(folder, &options.unseal)?;
         Ok(Self { journal, vault, lock })
     }
 

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use super::bundle::id_of;
 use super::seal::{self, HEADER_LIMIT, Kind, OpenError};
-use super::secret::{IfMissing, Secret};
+use super::secret::{IfMissing, Secret, Unseal};
 use super::{Bundle, SecretState, Vault, slot_name};
 use crate::error::{StoreError, Trouble};
 
@@ -36,13 +36,11 @@ pub struct FileVault {
 impl FileVault {
     /// Opens the vault in a store's folder, and makes what is missing.
     ///
-    /// `unseal` is the file with the secret; without one it is `unseal.key` in the folder.
-    ///
     /// # Errors
     ///
     /// Returns [`Trouble::WrongSecret`] or [`Trouble::SecretMissing`] if the sealed files could not
     /// be opened later, or why the folder cannot be used.
-    pub fn open(folder: &Path, unseal: Option<&Path>) -> Result<Self, StoreError> {
+    pub fn open(folder: &Path, unseal: &Unseal) -> Result<Self, StoreError> {
         for kind in [Kind::Key, Kind::Chain, Kind::Bundle] {
             make_private(&folder.join(kind.folder()))?;
         }
@@ -51,7 +49,7 @@ impl FileVault {
         empty(&temporary)?;
         let secret = agreed_secret(folder, unseal)?;
         let key = secret.sealing_key().map_err(|error| {
-            StoreError::new("use the secret in", secret.path(), Trouble::Engine(Box::new(error)))
+            StoreError::new("use the secret in", secret.origin(), Trouble::Engine(Box::new(error)))
         })?;
         Ok(Self { folder: folder.to_owned(), secret, key })
     }
@@ -62,10 +60,10 @@ impl FileVault {
         self.secret.state()
     }
 
-    /// Returns the file the secret came from.
+    /// Returns the file the secret came from, or what else it is called.
     #[must_use]
-    pub fn secret_path(&self) -> &Path {
-        self.secret.path()
+    pub fn secret_origin(&self) -> &Path {
+        self.secret.origin()
     }
 
     /// Returns where the bytes of a name lie.
@@ -104,7 +102,7 @@ impl FileVault {
     }
 
     fn wrong_secret(&self) -> Trouble {
-        Trouble::WrongSecret { secret: self.secret.path().to_owned() }
+        Trouble::WrongSecret { secret: self.secret.origin().to_owned() }
     }
 
     /// Seals content and writes it beside the others, for nobody to see yet.
@@ -255,7 +253,7 @@ impl Vault for FileVault {
 }
 
 /// Loads the secret and makes sure that it is the one this store is sealed under.
-fn agreed_secret(folder: &Path, unseal: Option<&Path>) -> Result<Secret, StoreError> {
+fn agreed_secret(folder: &Path, unseal: &Unseal) -> Result<Secret, StoreError> {
     let mark = folder.join(SECRET_ID);
     let noted = match std::fs::read_to_string(&mark) {
         Ok(noted) => Some(noted),
@@ -268,7 +266,7 @@ fn agreed_secret(folder: &Path, unseal: Option<&Path>) -> Result<Secret, StoreEr
     match noted {
         Some(noted) if noted.trim() == own => {}
         Some(_) => {
-            let trouble = Trouble::WrongSecret { secret: secret.path().to_owned() };
+            let trouble = Trouble::WrongSecret { secret: secret.origin().to_owned() };
             return Err(StoreError::new("open", &mark, trouble));
         }
         None => {

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 pub use self::bundle::{Bundle, join_bundle};
 pub use self::files::FileVault;
-pub use self::secret::{Secret, SecretState};
+pub use self::secret::{Secret, SecretState, Unseal};
 use crate::error::StoreError;
 
 /// Keeps keys, chains and bundles. See the module's prose for what an implementation promises.

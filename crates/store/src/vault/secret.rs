@@ -16,9 +16,32 @@ use zeroize::Zeroizing;
 
 use crate::error::{StoreError, Trouble};
 
+/// Where the secret that seals a store comes from.
+#[derive(Clone, Debug, Default)]
+pub enum Unseal {
+    /// `unseal.key` in the store's folder, made at first use.
+    #[default]
+    Own,
+    /// A file, such as a systemd credential. It is never made.
+    File(PathBuf),
+    /// The secret itself, read by the caller.
+    Given {
+        /// What it is called in messages: "env:PERENNIAL_UNSEAL".
+        origin: String,
+        /// 32 bytes, or 64 hexadecimal digits.
+        secret: Zeroizing<Vec<u8>>,
+    },
+}
+
+impl From<Option<PathBuf>> for Unseal {
+    fn from(file: Option<PathBuf>) -> Self {
+        file.map_or(Self::Own, Self::File)
+    }
+}
+
 /// The secret, ready for use.
 pub struct Secret {
-    path: PathBuf,
+    origin: PathBuf,
     state: SecretState,
     id: SecretId,
     prk: Prk,
@@ -49,7 +72,7 @@ pub(super) enum IfMissing {
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Secret").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Secret").field("origin", &self.origin).finish_non_exhaustive()
     }
 }
 
@@ -60,10 +83,10 @@ impl Secret {
         self.state
     }
 
-    /// Returns the file it came from.
+    /// Returns the file it came from, or what else it is called.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn origin(&self) -> &Path {
+        &self.origin
     }
 
     pub(super) const fn id(&self) -> SecretId {
@@ -80,49 +103,78 @@ impl Secret {
         RandomizedNonceKey::new(&AES_256_GCM, &*key)
     }
 
-    /// Reads the secret of a store, from the given file or from the store's own.
+    /// Reads the secret of a store.
     pub(super) fn load(
         folder: &Path,
-        given: Option<&Path>,
+        unseal: &Unseal,
         if_missing: IfMissing,
     ) -> Result<Self, StoreError> {
-        let path = given.map_or_else(|| folder.join("unseal.key"), Path::to_owned);
-        let fail = |error| StoreError::io("read the secret in", &path, error);
-        let (mut file, made_now) = match File::open(&path) {
-            Ok(file) => (file, false),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let own = given.is_none();
-                if if_missing == IfMissing::Refuse {
-                    let trouble = Trouble::SecretMissing;
-                    return Err(StoreError::new("read the secret in", &path, trouble));
-                }
-                if !own {
-                    return Err(fail(error));
-                }
-                make(folder, &path)?;
-                (File::open(&path).map_err(fail)?, true)
+        match unseal {
+            Unseal::Own => Self::own(folder, if_missing),
+            Unseal::File(path) => Self::read(folder, path, MadeNow::No),
+            Unseal::Given { origin, secret } => {
+                let state = SecretState { made_now: false, beside_store: false, exposed: false };
+                Self::parse(Path::new(origin), secret, secret.len() as u64, state)
             }
-            Err(error) => return Err(fail(error)),
-        };
+        }
+    }
+
+    fn own(folder: &Path, if_missing: IfMissing) -> Result<Self, StoreError> {
+        let path = folder.join("unseal.key");
+        let is_there = path.try_exists().map_err(|error| StoreError::io(READ, &path, error))?;
+        match (is_there, if_missing) {
+            (true, _) => Self::read(folder, &path, MadeNow::No),
+            (false, IfMissing::Make) => {
+                make(folder, &path)?;
+                Self::read(folder, &path, MadeNow::Yes)
+            }
+            (false, IfMissing::Refuse) => Err(StoreError::new(READ, &path, Trouble::SecretMissing)),
+        }
+    }
+
+    fn read(folder: &Path, path: &Path, made_now: MadeNow) -> Result<Self, StoreError> {
+        let fail = |error| StoreError::io(READ, path, error);
+        let mut file = File::open(path).map_err(fail)?;
         let metadata = file.metadata().map_err(fail)?;
         let state = SecretState {
-            made_now,
+            made_now: made_now == MadeNow::Yes,
             beside_store: path.starts_with(folder),
             // The group's bits show the mask where access is given by ACL, as systemd does.
             exposed: metadata.mode() & 0o007 != 0,
         };
-        let bytes = read(&mut file).map_err(fail)?.ok_or_else(|| {
-            let trouble = Trouble::SecretMalformed { found: metadata.len() };
-            StoreError::new("read the secret in", &path, trouble)
-        })?;
+        let mut buffer = Zeroizing::new([0; READ_LIMIT]);
+        let length = read_up_to(&mut file, &mut *buffer).map_err(fail)?;
+        let bytes = buffer.get(..length).unwrap_or_default();
+        Self::parse(path, bytes, metadata.len(), state)
+    }
+
+    fn parse(
+        origin: &Path,
+        bytes: &[u8],
+        found: u64,
+        state: SecretState,
+    ) -> Result<Self, StoreError> {
+        let bytes = parse(bytes)
+            .ok_or_else(|| StoreError::new(READ, origin, Trouble::SecretMalformed { found }))?;
         let prk = Salt::new(HKDF_SHA256, b"perennial").extract(&*bytes);
         let mut id = [0; 8];
         expand(&prk, b"perennial secret id", &mut id).map_err(|error| {
-            StoreError::new("use the secret in", &path, Trouble::Engine(Box::new(error)))
+            StoreError::new("use the secret in", origin, Trouble::Engine(Box::new(error)))
         })?;
-        Ok(Self { path, state, id, prk })
+        Ok(Self { origin: origin.to_owned(), state, id, prk })
     }
 }
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum MadeNow {
+    Yes,
+    No,
+}
+
+const READ: &str = "read the secret in";
+
+/// More than any form of a secret has, so that a longer file is seen to be none.
+const READ_LIMIT: usize = 80;
 
 /// Makes a secret. A crash inside leaves none or a whole one.
 fn make(folder: &Path, path: &Path) -> Result<(), StoreError> {
@@ -146,9 +198,7 @@ fn make(folder: &Path, path: &Path) -> Result<(), StoreError> {
     write().map_err(|error| StoreError::io("make the secret in", path, error))
 }
 
-/// Reads 32 bytes, raw or as hexadecimal digits with or without an end of line.
-fn read(file: &mut File) -> std::io::Result<Option<Zeroizing<[u8; 32]>>> {
-    let mut buffer = Zeroizing::new([0; 80]);
+fn read_up_to(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut length = 0;
     while let Some(room) = buffer.get_mut(length..).filter(|room| !room.is_empty()) {
         match file.read(room)? {
@@ -156,9 +206,10 @@ fn read(file: &mut File) -> std::io::Result<Option<Zeroizing<[u8; 32]>>> {
             more => length += more,
         }
     }
-    Ok(parse(buffer.get(..length).unwrap_or_default()))
+    Ok(length)
 }
 
+/// Takes 32 bytes, raw or as hexadecimal digits with or without an end of line.
 fn parse(bytes: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
     if let Ok(raw) = <[u8; 32]>::try_from(bytes) {
         return Some(Zeroizing::new(raw));

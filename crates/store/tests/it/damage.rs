@@ -5,7 +5,9 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
 use perennial_core::words::{BundleId, Fingerprint, Slot};
-use perennial_store::{FileVault, Journal, SqliteJournal, Store, StoreError, Trouble, Vault};
+use perennial_store::{
+    FileVault, Journal, SqliteJournal, Store, StoreError, Trouble, Unseal, Vault,
+};
 
 use crate::{fill, on_disk};
 
@@ -90,7 +92,7 @@ fn a_truncated_journal_is_told_as_damaged() {
 fn damaged_sealed_files_are_told_apart_and_replaced_where_that_loses_nothing() {
     let store = on_disk();
     let folder = store.folder.path();
-    let vault = FileVault::open(folder, None).unwrap();
+    let vault = FileVault::open(folder, &Unseal::Own).unwrap();
     let (slot, leaf) = (Slot("a".into()), Fingerprint([0xab; 32]));
     vault.put_key(&slot, b"key").unwrap();
     vault.put_chain(leaf, b"chain").unwrap();
@@ -124,7 +126,7 @@ fn damaged_sealed_files_are_told_apart_and_replaced_where_that_loses_nothing() {
 #[test]
 fn a_file_larger_than_any_of_ours_is_not_read_whole() {
     let store = on_disk();
-    let vault = FileVault::open(store.folder.path(), None).unwrap();
+    let vault = FileVault::open(store.folder.path(), &Unseal::Own).unwrap();
     let id = BundleId([0xab; 32]);
     let place = store.folder.path().join("bundles/ab");
     fs::create_dir(&place).unwrap();

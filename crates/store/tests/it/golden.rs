@@ -8,7 +8,7 @@ use std::path::Path;
 
 use perennial_core::words::{BundleId, Fingerprint, Slot};
 use perennial_store::jsonl::export_jsonl;
-use perennial_store::{FileVault, Journal, SqliteJournal, Store, Vault};
+use perennial_store::{FileVault, Journal, SqliteJournal, Store, Unseal, Vault};
 
 use crate::{batch, on_disk};
 
@@ -50,7 +50,7 @@ fn a_vault_of_the_first_layout_opens() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, unhex(content)).unwrap();
     }
-    let vault = FileVault::open(folder, None).unwrap();
+    let vault = FileVault::open(folder, &Unseal::Own).unwrap();
     let slots = vault.keys().unwrap();
     let long = format!("certificate/{}/1", "long".repeat(60));
     assert_eq!(slots, [Slot("account/ca".into()), Slot(long.into())]);

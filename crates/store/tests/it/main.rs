@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use perennial_core::record::{Batch, Record, Stream, StreamKind};
 use perennial_core::words::Name;
 use perennial_store::conformance::Backend;
-use perennial_store::{CHECKPOINT_KIND, FileVault, Journal, SqliteJournal, Store};
+use perennial_store::{CHECKPOINT_KIND, FileVault, Journal, SqliteJournal, Store, Unseal};
 
 /// The store under test: SQLite and files in a folder.
 pub struct OnDisk<F> {
@@ -37,7 +37,7 @@ impl<F: AsRef<Path>> Backend for OnDisk<F> {
     }
 
     fn vault(&self) -> FileVault {
-        FileVault::open(self.folder.as_ref(), None).unwrap()
+        FileVault::open(self.folder.as_ref(), &Unseal::Own).unwrap()
     }
 
     fn folder(&self) -> Option<PathBuf> {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use perennial_core::words::Slot;
 use perennial_store::{
-    FileVault, Found, Journal, Options, SqliteJournal, Store, StoreError, Trouble, Vault,
+    FileVault, Found, Journal, Options, SqliteJournal, Store, StoreError, Trouble, Unseal, Vault,
 };
 use rusqlite::Connection;
 
@@ -142,12 +142,12 @@ fn a_record_that_cannot_be_read_hides_no_other() {
 #[test]
 fn the_secret_is_made_once_and_its_place_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let vault = FileVault::open(folder.path(), None).unwrap();
+    let vault = FileVault::open(folder.path(), &Unseal::Own).unwrap();
     let state = vault.secret_state();
     assert!(state.made_now && state.beside_store && !state.exposed, "{state:?}");
     let secret = fs::read(folder.path().join("unseal.key")).unwrap();
-    assert_eq!((secret.len(), mode(vault.secret_path())), (32, 0o600));
-    let again = FileVault::open(folder.path(), None).unwrap();
+    assert_eq!((secret.len(), mode(vault.secret_origin())), (32, 0o600));
+    let again = FileVault::open(folder.path(), &Unseal::Own).unwrap();
     assert!(!again.secret_state().made_now);
     assert_eq!(fs::read(folder.path().join("unseal.key")).unwrap(), secret);
 }
@@ -155,25 +155,34 @@ fn the_secret_is_made_once_and_its_place_is_told() {
 #[test]
 fn a_secret_from_elsewhere_seals_and_opens() {
     let (folder, credentials) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let unseal = credentials.path().join("unseal");
-    let missing = FileVault::open(folder.path(), Some(&unseal)).unwrap_err();
+    let path = credentials.path().join("unseal");
+    let unseal = Unseal::File(path.clone());
+    let missing = FileVault::open(folder.path(), &unseal).unwrap_err();
     assert!(matches!(*missing.trouble, Trouble::Absent), "{missing:?}");
-    fs::write(&unseal, "0123456789abcdef".repeat(4) + "\n").unwrap();
-    let vault = FileVault::open(folder.path(), Some(&unseal)).unwrap();
+    let digits = "0123456789abcdef".repeat(4);
+    fs::write(&path, format!("{digits}\n")).unwrap();
+    let vault = FileVault::open(folder.path(), &unseal).unwrap();
     assert!(!vault.secret_state().beside_store && !vault.secret_state().made_now);
     vault.put_key(&Slot("a/1".into()), b"key").unwrap();
     assert!(!folder.path().join("unseal.key").exists());
-    let vault = FileVault::open(folder.path(), Some(&unseal)).unwrap();
-    assert_eq!(&**vault.key(&Slot("a/1".into())).unwrap().unwrap(), b"key");
+    let given =
+        Unseal::Given { origin: "env:UNSEAL".to_owned(), secret: digits.into_bytes().into() };
+    for unseal in [unseal, given] {
+        let vault = FileVault::open(folder.path(), &unseal).unwrap();
+        assert_eq!(&**vault.key(&Slot("a/1".into())).unwrap().unwrap(), b"key");
+    }
+    let wrong = Unseal::Given { origin: "env:UNSEAL".to_owned(), secret: vec![1; 32].into() };
+    let error = FileVault::open(folder.path(), &wrong).unwrap_err();
+    assert!(error.trouble.to_string().contains("env:UNSEAL"), "{}", error.trouble);
 }
 
 #[test]
 fn another_secret_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
-    FileVault::open(folder.path(), None).unwrap();
+    FileVault::open(folder.path(), &Unseal::Own).unwrap();
     let own = folder.path().join("unseal.key");
     fs::write(&own, [7; 32]).unwrap();
-    let error = FileVault::open(folder.path(), None).unwrap_err();
+    let error = FileVault::open(folder.path(), &Unseal::Own).unwrap_err();
     assert!(
         matches!(&*error.trouble, Trouble::WrongSecret { secret } if *secret == own),
         "{error:?}"
@@ -185,8 +194,8 @@ fn another_secret_is_refused_by_name() {
 fn a_file_sealed_under_another_secret_names_itself_and_the_secret() {
     let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let slot = Slot("a".into());
-    FileVault::open(there.path(), None).unwrap().put_key(&slot, b"key").unwrap();
-    let vault = FileVault::open(here.path(), None).unwrap();
+    FileVault::open(there.path(), &Unseal::Own).unwrap().put_key(&slot, b"key").unwrap();
+    let vault = FileVault::open(here.path(), &Unseal::Own).unwrap();
     fs::copy(there.path().join("keys/a"), here.path().join("keys/a")).unwrap();
     let error = vault.key(&slot).unwrap_err();
     assert!(matches!(*error.trouble, Trouble::WrongSecret { .. }), "{error:?}");
@@ -198,9 +207,9 @@ fn a_file_sealed_under_another_secret_names_itself_and_the_secret() {
 #[test]
 fn a_lost_secret_is_not_made_anew() {
     let folder = tempfile::tempdir().unwrap();
-    FileVault::open(folder.path(), None).unwrap();
+    FileVault::open(folder.path(), &Unseal::Own).unwrap();
     fs::remove_file(folder.path().join("unseal.key")).unwrap();
-    let error = FileVault::open(folder.path(), None).unwrap_err();
+    let error = FileVault::open(folder.path(), &Unseal::Own).unwrap_err();
     assert!(matches!(*error.trouble, Trouble::SecretMissing), "{error:?}");
     assert!(!folder.path().join("unseal.key").exists());
 }
@@ -209,7 +218,7 @@ fn a_lost_secret_is_not_made_anew() {
 fn a_secret_of_the_wrong_size_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("unseal.key"), b"short\n").unwrap();
-    let error = FileVault::open(folder.path(), None).unwrap_err();
+    let error = FileVault::open(folder.path(), &Unseal::Own).unwrap_err();
     assert!(matches!(*error.trouble, Trouble::SecretMalformed { found: 6 }), "{error:?}");
 }
 

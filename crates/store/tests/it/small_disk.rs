@@ -9,7 +9,8 @@ use std::process::Command;
 
 use perennial_core::words::{Fingerprint, Slot};
 use perennial_store::{
-    AppendError, FileVault, Journal, Options, SqliteJournal, Store, StoreError, Trouble, Vault,
+    AppendError, FileVault, Journal, Options, SqliteJournal, Store, StoreError, Trouble, Unseal,
+    Vault,
 };
 
 use crate::{batch, versions};
@@ -94,7 +95,7 @@ fn a_key_that_finds_no_room_leaves_nothing_behind() {
     };
     let folder = disk.join("store");
     fs::create_dir(&folder).unwrap();
-    let vault = FileVault::open(&folder, None).unwrap();
+    let vault = FileVault::open(&folder, &Unseal::Own).unwrap();
     let ballast = fill_up(&disk);
     let slot = Slot("account/ca".into());
     assert!(is_full(&vault.put_key(&slot, &[1; 9000]).unwrap_err()));
