@@ -2,3 +2,4 @@
 
 pub mod acme;
 pub mod deploy;
+pub mod probe;

@@ -25,7 +25,7 @@ use tokio::time;
 
 use crate::x509::Chain;
 
-pub use judge::{Roots, RootsError, Verdict, judge_chain};
+pub use judge::{Judgement, Roots, RootsError, Verdict, judge_chain, judge_handshake};
 
 /// What one handshake showed.
 #[derive(Clone, Debug, PartialEq, Eq)]

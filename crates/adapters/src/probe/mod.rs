@@ -1,0 +1,219 @@
+//! Probes: looking at endpoints as clients meet them.
+//!
+//! One ask is one look: the endpoint's host is resolved anew, and every address of it, A and AAAA
+//! alike, gets one fresh handshake of its own. What a handshake shows is judged by the logical clock
+//! and by the roots that clients of that endpoint trust; which leaf ought to be there is core's
+//! matter. Addresses that this machine has no way to are reported as such, never left out.
+
+mod trouble;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use perennial_core::action::{AskKind, Reply};
+use perennial_core::intent::EndpointSpec;
+use perennial_core::words::{Failure, Handshake, Identifier, Sight};
+use perennial_wire::clock::Clock;
+use perennial_wire::dns::{DnsError, Resolver};
+use perennial_wire::tls::{Roots, Served, TlsError, handshake, judge_handshake};
+use perennial_wire::x509::CertificateDer;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use trouble::{Trouble, failure};
+
+/// How many addresses of one endpoint are looked at. More are a load balancer's, not an operator's.
+pub const MAX_ADDRESSES: usize = 32;
+
+/// How many handshakes are under way at once, over all asks.
+const MAX_AT_ONCE: usize = 256;
+
+/// How long connecting, and then the handshake, may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Looks at endpoints.
+#[derive(Debug)]
+pub struct Probe {
+    resolver: Resolver,
+    clock: Clock,
+    timeout: Duration,
+    roots: RootsByPlace,
+    known: Vec<CertificateDer<'static>>,
+    at_once: Arc<Semaphore>,
+}
+
+/// Which roots clients trust, where.
+#[derive(Debug)]
+struct RootsByPlace {
+    usual: Roots,
+    by_address: Vec<(IpAddr, Roots)>,
+    by_name: Vec<(Identifier, Roots)>,
+}
+
+impl RootsByPlace {
+    fn of(&self, address: SocketAddr, name: &Identifier) -> &Roots {
+        let by_address = self.by_address.iter().find(|(ip, _)| *ip == address.ip());
+        let by_name = self.by_name.iter().find(|(own, _)| own == name);
+        let chosen = by_address.map(|(_, roots)| roots).or(by_name.map(|(_, roots)| roots));
+        chosen.unwrap_or(&self.usual)
+    }
+}
+
+impl Probe {
+    /// Makes a probe that resolves names by `resolver` and judges chains by `roots` and by `clock`,
+    /// which must be the logical one.
+    #[must_use]
+    pub fn new(resolver: Resolver, roots: Roots, clock: Clock) -> Self {
+        let roots = RootsByPlace { usual: roots, by_address: Vec::new(), by_name: Vec::new() };
+        let at_once = Arc::new(Semaphore::new(MAX_AT_ONCE));
+        Self { resolver, clock, timeout: TIMEOUT, roots, known: Vec::new(), at_once }
+    }
+
+    /// Judges what this address serves by these roots instead.
+    #[must_use]
+    pub fn with_roots_at(mut self, address: IpAddr, roots: Roots) -> Self {
+        self.roots.by_address.push((address, roots));
+        self
+    }
+
+    /// Judges what is served for this server name by these roots instead; an address's own go first.
+    #[must_use]
+    pub fn with_roots_for(mut self, name: Identifier, roots: Roots) -> Self {
+        self.roots.by_name.push((name, roots));
+        self
+    }
+
+    /// Knows these certificates: a chain that they alone complete is incomplete, not untrusted.
+    #[must_use]
+    pub fn knowing(mut self, known: Vec<CertificateDer<'static>>) -> Self {
+        self.known.extend(known);
+        self
+    }
+
+    /// Waits so long for a connection, and then so long for the handshake.
+    #[must_use]
+    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Answers `Ask::Probe`; any other ask is a fault of ours.
+    pub async fn ask(&self, ask: &AskKind) -> Reply {
+        let AskKind::Probe { endpoint } = ask else {
+            return Reply::Failed(failure("look at an endpoint", &Trouble::NotMine));
+        };
+        match self.look(endpoint).await {
+            Ok(sight) => Reply::Sight(sight),
+            Err(failed) => Reply::Failed(failed),
+        }
+    }
+
+    async fn look(&self, endpoint: &EndpointSpec) -> Result<Sight, Failure> {
+        let attempted = || format!("look at {}", describe(endpoint));
+        let name = &endpoint.server_name;
+        if name.is_wildcard() {
+            let trouble = Trouble::Wildcard;
+            return Err(failure(&attempted(), &trouble));
+        }
+        let found = self.addresses(endpoint).await;
+        let found = found.map_err(|trouble| failure(&attempted(), &trouble))?;
+        let met = self.meet(&found.addresses, name).await;
+        // What one address sends may complete what another one leaves out.
+        let mut known = self.known.clone();
+        let chains = met.iter().filter_map(|(_, met)| met.as_ref().ok());
+        known.extend(chains.flat_map(|served| served.chain.rest().iter().cloned()));
+        let at = self.clock.now();
+        let handshakes = met.into_iter().map(|(address, met)| {
+            let roots = self.roots.of(address, name);
+            let judged = judge_handshake(&met, name, at, roots, &known);
+            let causes: Vec<String> =
+                judged.cause.into_iter().chain(found.problem.clone()).collect();
+            Handshake {
+                address,
+                state: judged.state,
+                leaf: judged.leaf.map(Box::new),
+                cause: (!causes.is_empty()).then(|| causes.join("; ").into()),
+            }
+        });
+        Ok(Sight { handshakes: handshakes.collect() })
+    }
+
+    /// Makes one fresh handshake with each address, all at once, in the order of the addresses.
+    async fn meet(
+        &self,
+        addresses: &[SocketAddr],
+        name: &Identifier,
+    ) -> Vec<(SocketAddr, Result<Served, TlsError>)> {
+        let mut meeting = JoinSet::new();
+        for address in addresses.iter().copied() {
+            let (name, timeout) = (name.clone(), self.timeout);
+            let at_once = Arc::clone(&self.at_once);
+            meeting.spawn(async move {
+                // The semaphore is never closed; without a permit we would only look sooner.
+                let _permit = at_once.acquire_owned().await;
+                (address, handshake(address, &name, timeout).await)
+            });
+        }
+        let mut met = meeting.join_all().await;
+        met.sort_by_key(|(address, _)| *address);
+        met
+    }
+
+    async fn addresses(&self, endpoint: &EndpointSpec) -> Result<Found, Trouble> {
+        let host = endpoint.connect_to.as_deref().unwrap_or(endpoint.server_name.as_str());
+        let at = |ip| SocketAddr::new(ip, endpoint.port);
+        // In brackets, as in a URL, or bare.
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        if let Ok(ip) = bare.parse::<IpAddr>() {
+            return Ok(Found { addresses: vec![at(ip)], problem: None });
+        }
+        let [v4, v6] = self.resolver.addresses(host).await;
+        found(host, [v4, v6].map(|family| family.map(|lookup| lookup.addresses())), at)
+    }
+}
+
+/// The addresses of an endpoint, and what is not known of them.
+#[derive(Debug, PartialEq, Eq)]
+struct Found {
+    addresses: Vec<SocketAddr>,
+    problem: Option<String>,
+}
+
+/// Joins both families. That one cannot be looked up does not hide the other; it is told with every
+/// address that is looked at.
+fn found(
+    host: &str,
+    [v4, v6]: [Result<Vec<IpAddr>, DnsError>; 2],
+    at: impl Fn(IpAddr) -> SocketAddr,
+) -> Result<Found, Trouble> {
+    let (ips, problem) = match (v4, v6) {
+        (Ok(v4), Ok(v6)) => ([v4, v6].concat(), None),
+        (Ok(v4), Err(error)) if !v4.is_empty() => (v4, Some(("AAAA", error))),
+        (Err(error), Ok(v6)) if !v6.is_empty() => (v6, Some(("A", error))),
+        (Err(error), _) | (_, Err(error)) => return Err(Trouble::Dns(error)),
+    };
+    if ips.is_empty() {
+        return Err(Trouble::NoAddress(host.to_owned()));
+    }
+    let mut addresses: Vec<SocketAddr> = ips.into_iter().map(at).collect();
+    addresses.sort();
+    addresses.dedup();
+    addresses.truncate(MAX_ADDRESSES);
+    let problem =
+        problem.map(|(kind, error)| format!("{kind} records could not be looked up: {error}"));
+    Ok(Found { addresses, problem })
+}
+
+/// Names an endpoint as people do: `shop.example.org:443`, or with where it is really looked at.
+fn describe(endpoint: &EndpointSpec) -> String {
+    let EndpointSpec { server_name, connect_to, port, .. } = endpoint;
+    match connect_to {
+        Some(host) => format!("{server_name}:{port} at {host}"),
+        None => format!("{server_name}:{port}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
