@@ -43,7 +43,7 @@ pub use challtestsrv::ChallTestSrv;
 pub use dns::{DnsOptions, TsigKey, Zone, dig, resolve};
 pub use error::Error;
 pub use knot::Knot;
-pub use mint::{Authority, Minted};
+pub use mint::{Authority, Minted, self_signed};
 pub use nginx::{Nginx, NginxOptions, Server};
 pub use pebble::{Eab, KeyAlgorithm, Pebble, PebbleOptions};
 pub use port::Port;

@@ -39,7 +39,24 @@ impl Authority {
         Ok(Self { issuer: Issuer::new(params, key), pem })
     }
 
-    /// Returns the root in PEM.
+    /// Makes an authority below this one: an intermediate, valid for ever as well.
+    ///
+    /// # Errors
+    ///
+    /// When no key can be made.
+    pub fn below(&self, common_name: &str) -> Result<Self, Error> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.use_authority_key_identifier_extension = true;
+        let minting = |cause| Error::failed("minting an intermediate", cause);
+        let key = KeyPair::generate().map_err(minting)?;
+        let pem = params.signed_by(&key, &self.issuer).map_err(minting)?.pem();
+        Ok(Self { issuer: Issuer::new(params, key), pem })
+    }
+
+    /// Returns its own certificate in PEM.
     #[must_use]
     pub fn pem(&self) -> &str {
         &self.pem
@@ -82,6 +99,39 @@ impl Authority {
         let cert = params.signed_by(&key, &self.issuer).map_err(minting)?;
         Ok(Minted { cert_pem: cert.pem(), key_pem: key.serialize_pem() })
     }
+}
+
+/// Makes a leaf that is signed by itself, valid between two instants.
+///
+/// # Errors
+///
+/// When a name is not one, or no key can be made.
+pub fn self_signed(
+    names: &[&str],
+    not_before: SystemTime,
+    not_after: SystemTime,
+) -> Result<Minted, Error> {
+    let minting = |cause| Error::failed("minting a certificate", cause);
+    let key = KeyPair::generate().map_err(minting)?;
+    let params = leaf_between(names, not_before, not_after)?;
+    let cert = params.self_signed(&key).map_err(minting)?;
+    Ok(Minted { cert_pem: cert.pem(), key_pem: key.serialize_pem() })
+}
+
+fn leaf_between(
+    names: &[&str],
+    not_before: SystemTime,
+    not_after: SystemTime,
+) -> Result<CertificateParams, Error> {
+    let epoch = rcgen::date_time_ymd(1970, 1, 1);
+    let since_epoch = |at: SystemTime| {
+        let whole = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        epoch + Duration::from_secs(whole)
+    };
+    let mut params = leaf(names)?;
+    params.not_before = since_epoch(not_before);
+    params.not_after = since_epoch(not_after);
+    Ok(params)
 }
 
 /// What every leaf has in common.

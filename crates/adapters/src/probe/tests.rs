@@ -45,7 +45,8 @@ fn one_family_that_cannot_be_looked_up_does_not_hide_the_other() {
     let one: IpAddr = "192.0.2.1".parse().unwrap();
     let joined = found("shop.test", [Ok(vec![one]), Err(timeout())], at).unwrap();
     assert_eq!(joined.addresses, [at(one)]);
-    let problem = "AAAA records could not be looked up: 192.0.2.53:53 did not answer within 3000 ms";
+    let problem =
+        "AAAA records could not be looked up: 192.0.2.53:53 did not answer within 3000 ms";
     assert_eq!(joined.problem.as_deref(), Some(problem));
     // Nothing found and one family unknown: there may be addresses.
     let unknown = found("shop.test", [Ok(vec![]), Err(timeout())], at);

@@ -179,7 +179,11 @@ pub fn judge_handshake(
     let served = match met {
         Ok(served) => served,
         Err(error) => {
-            return Judgement { state: of_error(error), leaf: None, cause: Some(error.to_string()) };
+            return Judgement {
+                state: of_error(error),
+                leaf: None,
+                cause: Some(error.to_string()),
+            };
         }
     };
     let facts = match served.chain.facts() {

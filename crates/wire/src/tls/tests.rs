@@ -175,6 +175,59 @@ fn what_other_addresses_send_shows_that_a_chain_is_incomplete() {
 }
 
 #[test]
+fn the_conduct_of_a_server_counts_where_its_chain_is_fine() {
+    let world = world();
+    let judge = |served: Served| {
+        let name = Identifier::new("a.test").unwrap();
+        let judged = judge_handshake(&Ok(served), &name, now(), &world.roots, &[]);
+        assert!(judged.leaf.is_some(), "the leaf was shown, whatever came after");
+        (judged.state, judged.cause.unwrap_or_default())
+    };
+    let served = |to: i64| Served {
+        chain: Chain::from_der(vec![leaf(Some(&world.root), &["a.test"], -30, to)]).unwrap(),
+        version: TlsVersion::TLS_1_3,
+        ocsp_staple: None,
+        client_certificate: ClientCertificate::Asked,
+        holds_key: Some(true),
+        way: Way::Handshake,
+        ended_by: None,
+    };
+    assert_eq!(judge(served(9)), (Fine, String::new()), "asking is not demanding");
+    let demanded = |to| Served {
+        client_certificate: ClientCertificate::Demanded,
+        ended_by: Some("the server sent the alert certificate_required".into()),
+        ..served(to)
+    };
+    assert_eq!(judge(demanded(9)).0, SightState::ClientCertificateDemanded);
+    assert_eq!(judge(demanded(-1)).0, Expired, "the leaf's own faults come first");
+    assert_eq!(judge(Served { holds_key: Some(false), ..served(9) }).0, Untrusted);
+    let cut = Served { ended_by: Some("the connection was reset".into()), ..served(9) };
+    let cause = "the handshake did not complete: the connection was reset";
+    assert_eq!(judge(cut), (SightState::NoTls, cause.into()));
+    let old = Served { way: Way::Legacy, version: TlsVersion(0x0301), ..served(9) };
+    assert_eq!(judge(old), (Fine, "only TLS 1.0, which clients refuse".into()));
+}
+
+#[test]
+fn every_reason_for_seeing_no_chain_has_a_state() {
+    let text = String::new;
+    let cases = [
+        (TlsError::Name(text()), SightState::CannotLook),
+        (TlsError::NoRoute(text()), SightState::CannotLook),
+        (TlsError::Unreachable(text()), SightState::Unreachable),
+        (TlsError::NoTls(text()), SightState::NoTls),
+        (TlsError::Refused(text()), SightState::NoTls),
+        (TlsError::UnknownName, NameMismatch),
+    ];
+    let name = Identifier::new("a.test").unwrap();
+    let world = world();
+    for (error, state) in cases {
+        let judged = judge_handshake(&Err(error.clone()), &name, now(), &world.roots, &[]);
+        assert_eq!((judged.state, judged.leaf), (state, None), "{error:?}");
+    }
+}
+
+#[test]
 fn roots_are_read_or_refused() {
     assert!(Roots::mozilla().anchors_len() > 100);
     assert_eq!(Roots::from_pem("x", b"nothing").unwrap_err(), RootsError::Empty);

@@ -122,7 +122,10 @@ fn issued_by(issuer: &X509Name<'_>) -> String {
             }
         }
         (Some(only), None) | (None, Some(only)) => only,
-        (None, None) => readable(&issuer.to_string()),
+        (None, None) => match readable(&issuer.to_string()) {
+            name if name.is_empty() => "an issuer without a name".to_owned(),
+            name => name,
+        },
     }
 }
 

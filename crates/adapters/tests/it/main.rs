@@ -1,0 +1,4 @@
+//! The hands, against real peers.
+
+#[cfg(test)]
+mod probe;
