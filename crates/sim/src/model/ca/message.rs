@@ -243,8 +243,19 @@ pub enum CaEffect {
         /// What to sign.
         leaf: IssuedLeaf,
         /// Names whose CAA records must be evaluated again, since their validation is old.
-        recheck_caa: Box<[Identifier]>,
+        recheck_caa: Box<[CaaRecheck]>,
     },
+}
+
+/// A name whose CAA records must be evaluated again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaaRecheck {
+    /// Which name.
+    pub identifier: Identifier,
+    /// Whose order.
+    pub account: Url,
+    /// How the name was validated.
+    pub kind: ChallengeKind,
 }
 
 /// Which order.

@@ -34,8 +34,8 @@ use perennial_core::words::{DirectoryFacts, Identifier, Url};
 
 pub use config::{CaConfig, CaFaults, Limit, Limits, Outage, Profile};
 pub use message::{
-    AuthorizationId, CaAnswer, CaEffect, CaFact, CaReply, CaRequest, Csr, Delivery, IssuedLeaf,
-    NewAccount, NewOrder, OrderId, Serial, Validation,
+    AuthorizationId, CaAnswer, CaEffect, CaFact, CaReply, CaRequest, CaaRecheck, Csr, Delivery,
+    IssuedLeaf, NewAccount, NewOrder, OrderId, Serial, Validation,
 };
 pub use problem::problem;
 

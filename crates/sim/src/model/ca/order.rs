@@ -12,7 +12,8 @@ use super::authorization::AuthorizationState;
 use super::config::Profile;
 use super::limits::{Bucket, listed, registered_domain};
 use super::message::{
-    AuthorizationId, CaAnswer, CaEffect, CaFact, Csr, IssuedLeaf, NewOrder, OrderId, Serial,
+    AuthorizationId, CaAnswer, CaEffect, CaFact, CaaRecheck, Csr, IssuedLeaf, NewOrder, OrderId,
+    Serial,
 };
 use super::problem::{Answered, Refusal, gone, malformed, problem, rejected, unauthorized};
 use super::renewal::Issued;
@@ -383,14 +384,18 @@ impl Ca {
     }
 
     /// Returns the names whose validation is so old that CAA must be evaluated again.
-    fn stale_caa(&self, order: &Order, now: Timestamp) -> Box<[Identifier]> {
+    fn stale_caa(&self, order: &Order, now: Timestamp) -> Box<[CaaRecheck]> {
         let found = order.authorizations.iter().filter_map(|id| self.authorizations.get(id));
         found
             .filter_map(|authorization| match &authorization.state {
-                AuthorizationState::Valid { validated_at, .. }
+                AuthorizationState::Valid { by: Some(kind), validated_at }
                     if now.duration_since(*validated_at) > CAA_FRESH =>
                 {
-                    Some(authorization.identifier.clone())
+                    Some(CaaRecheck {
+                        identifier: authorization.identifier.clone(),
+                        account: self.account_url(order.account),
+                        kind: kind.clone(),
+                    })
                 }
                 AuthorizationState::Valid { .. }
                 | AuthorizationState::Pending

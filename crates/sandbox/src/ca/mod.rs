@@ -1,0 +1,421 @@
+//! The CA model behind HTTPS, with real validation and real certificates.
+//!
+//! ```text
+//! HTTPS ──requests──▶ Ca::ask ──json──▶ HTTPS
+//!                        │effects
+//!                        ├─ Validate ──▶ HTTP, DNS ──▶ Ca::verdict
+//!                        └─ Issue ────▶ CAA, rcgen ──▶ Ca::issued
+//! ```
+//!
+//! Durations of the model (`slow`, `Retry-After`) are told to clients as they are; what is valid
+//! until when counts on the clock that the sandbox was given, which may run a day a second.
+
+mod csr;
+mod jose;
+mod json;
+mod nonces;
+mod requests;
+mod sign;
+mod validate;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{Request, StatusCode};
+use jiff::SignedDuration;
+use perennial_core::words::{ChallengeKind, KeyId, Permille, Problem};
+use perennial_sim::model::Dice;
+use perennial_sim::model::ca::{
+    Ca, CaAnswer, CaConfig, CaEffect, CaFact, CaaRecheck, Delivery, IssuedLeaf, OrderId, Outage,
+    Serial, problem,
+};
+use perennial_wire::clock::Clock;
+use serde_json::Value;
+use tokio_rustls::TlsAcceptor;
+
+use crate::door::{Door, listen};
+use crate::error::SandboxError;
+use crate::http::{Answer, answer, speak};
+use requests::Asked;
+use sign::{ApiIdentity, Authority};
+use validate::Validator;
+
+/// How a CA is set up.
+#[derive(Clone, Debug)]
+pub struct CaSetup {
+    /// Its name, which its certificates carry.
+    pub name: String,
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The port that stands for port 80 where it validates http-01.
+    pub http_port: u16,
+    /// External accounts: key ids and MAC keys. Where there are some, a binding is required.
+    pub external_accounts: Vec<(String, Vec<u8>)>,
+    /// From which chance is thrown.
+    pub seed: u64,
+    /// Under which names CAA records allow it.
+    pub caa_identities: Vec<String>,
+}
+
+impl CaSetup {
+    /// Sets up a CA on a free port of loopback.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            listen: ([127, 0, 0, 1], 0).into(),
+            http_port: 80,
+            external_accounts: Vec::new(),
+            seed: 1,
+            caa_identities: vec!["ca.sandbox.test".into()],
+        }
+    }
+}
+
+/// A CA, running until dropped.
+pub struct SandboxCa {
+    shared: Arc<Shared>,
+    door: Door,
+    directory: String,
+    api_root_pem: String,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    authority: Authority,
+    validator: Validator,
+    clock: Clock,
+}
+
+/// What changes.
+struct State {
+    ca: Ca,
+    nonces: nonces::Nonces,
+    /// Account keys by thumbprint.
+    keys: BTreeMap<Box<str>, jose::Jwk>,
+    mac_keys: BTreeMap<Box<str>, Vec<u8>>,
+    /// Keys to be certified, as SPKI in DER.
+    spkis: BTreeMap<KeyId, Vec<u8>>,
+    /// What was issued, as PEM.
+    chains: BTreeMap<Serial, Arc<str>>,
+}
+
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl SandboxCa {
+    /// Starts a CA that resolves names by `resolver`.
+    ///
+    /// # Errors
+    ///
+    /// Returns why it cannot listen or make its certificates.
+    pub async fn start(
+        setup: &CaSetup,
+        resolver: SocketAddr,
+        clock: Clock,
+    ) -> Result<Self, SandboxError> {
+        let (listener, address) = listen(setup.listen).await?;
+        let authority = Authority::new(&setup.name, clock.now())?;
+        let identity = ApiIdentity::new()?;
+        let base = format!("https://{address}");
+        let ca = Ca::new(config(setup, &base, &authority), Dice::new(setup.seed));
+        let identities = ca.config.caa_identities.clone();
+        let mac_keys = setup.external_accounts.iter();
+        let state = State {
+            ca,
+            nonces: nonces::Nonces::default(),
+            keys: BTreeMap::new(),
+            mac_keys: mac_keys.map(|(kid, key)| (kid.as_str().into(), key.clone())).collect(),
+            spkis: BTreeMap::new(),
+            chains: BTreeMap::new(),
+        };
+        let validator = Validator::new(resolver, setup.http_port, identities);
+        let state = Mutex::new(state);
+        let shared = Arc::new(Shared { state, authority, validator, clock });
+        let acceptor = acceptor(&identity)?;
+        let visited = Arc::clone(&shared);
+        let door = Door::new(listener, address, move |stream| {
+            let (acceptor, shared) = (acceptor.clone(), Arc::clone(&visited));
+            async move {
+                let greeting = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
+                if let Ok(Ok(stream)) = greeting.await {
+                    speak(stream, |request| respond(Arc::clone(&shared), request)).await;
+                }
+            }
+        });
+        let api_root_pem = identity.root_pem;
+        let ca = Self { shared, door, directory: format!("{base}/directory"), api_root_pem };
+        // Unkind from the start.
+        ca.with(|ca| ca.faults.bad_nonces = Permille::new(50));
+        Ok(ca)
+    }
+
+    /// Returns the directory's URL.
+    #[must_use]
+    pub fn directory(&self) -> &str {
+        &self.directory
+    }
+
+    /// Returns the root that the API's own certificate chains to, in PEM.
+    #[must_use]
+    pub fn api_root_pem(&self) -> &str {
+        &self.api_root_pem
+    }
+
+    /// Returns the root that issued leaves chain to, in PEM.
+    #[must_use]
+    pub fn root_pem(&self) -> &str {
+        &self.shared.authority.root_pem
+    }
+
+    /// Returns the intermediate that signs leaves, in PEM.
+    #[must_use]
+    pub fn intermediate_pem(&self) -> &str {
+        &self.shared.authority.intermediate_pem
+    }
+
+    /// Chooses the port that stands for port 80 where http-01 is validated.
+    pub fn set_http_port(&self, port: u16) {
+        self.shared.validator.set_http_port(port);
+    }
+
+    /// Looks at the model, turns its faults on and off, or changes how it is set up. Where
+    /// `faults.outage` becomes [`Outage::Unreachable`], connections are refused from then on.
+    pub fn with<T>(&self, change: impl FnOnce(&mut Ca) -> T) -> T {
+        let mut state = self.shared.state();
+        let result = change(&mut state.ca);
+        self.door.set_open(state.ca.faults.outage != Outage::Unreachable);
+        result
+    }
+
+    /// Returns every chain that was issued, in PEM, in the order of serial numbers.
+    #[must_use]
+    pub fn issued(&self) -> Vec<Arc<str>> {
+        self.shared.state().chains.values().cloned().collect()
+    }
+}
+
+fn config(setup: &CaSetup, base: &str, authority: &Authority) -> CaConfig {
+    let accounts = setup.external_accounts.iter().map(|(kid, _)| kid.as_str().into());
+    CaConfig {
+        issued_by: authority.name.as_str().into(),
+        authority_key_id: authority.key_id.clone().into(),
+        external_accounts: accounts.collect(),
+        caa_identities: setup.caa_identities.iter().map(|name| name.as_str().into()).collect(),
+        challenges: Box::new([
+            ChallengeKind::Http01,
+            ChallengeKind::Dns01,
+            // One that nobody knows, without a token: clients must pass over it.
+            ChallengeKind::Other("sandbox-01".into()),
+        ]),
+        // Time may be scaled; that an answer is `processing` must not depend on it.
+        issuing_takes: SignedDuration::ZERO,
+        processing_polls: 1,
+        poll_after: SignedDuration::from_secs(1),
+        ..CaConfig::like_lets_encrypt(base, authority.not_after)
+    }
+}
+
+fn acceptor(identity: &ApiIdentity) -> Result<TlsAcceptor, SandboxError> {
+    let failed = |error: rustls::Error| SandboxError::new("set up the API's TLS", &error);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(failed)?
+        .with_no_client_auth()
+        .with_single_cert(identity.chain.clone(), identity.key.clone_key())
+        .map_err(failed)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves the model whole: each step is one call.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers one request; nothing where the connection is to be cut.
+async fn respond(shared: Arc<Shared>, request: Request<Bytes>) -> Option<Answer> {
+    let (after, answered, effects) = step(&shared, &request);
+    for effect in effects {
+        tokio::spawn(perform(Arc::clone(&shared), effect));
+    }
+    if after.is_positive() {
+        tokio::time::sleep(after.unsigned_abs()).await;
+    }
+    answered
+}
+
+/// Asks the model, and writes down what it answers, in one piece.
+fn step(
+    shared: &Shared,
+    request: &Request<Bytes>,
+) -> (SignedDuration, Option<Answer>, Vec<CaEffect>) {
+    let mut state = shared.state();
+    let state = &mut *state;
+    let (request, key, csr) = match requests::read(state, request) {
+        Ok(Asked::Model { request, key, csr }) => (request, key, csr),
+        Ok(Asked::Nonce { head }) => {
+            let status = if head { StatusCode::OK } else { StatusCode::NO_CONTENT };
+            let mut empty = answer(status, "application/octet-stream", Bytes::new());
+            finish(state, &mut empty);
+            return (state.ca.faults.slow, Some(empty), Vec::new());
+        }
+        Err(refused) => {
+            let refused = problem_answer(state, &refused, None);
+            return (state.ca.faults.slow, Some(refused), Vec::new());
+        }
+    };
+    if let Some(csr) = csr {
+        state.spkis.insert(csr.csr.key, csr.spki);
+    }
+    let reply = state.ca.ask(&request, shared.clock.now());
+    let took_effect = match &reply.delivery {
+        Delivery::Answer(answer) => answer.body.is_ok(),
+        Delivery::Lost => true,
+        Delivery::Unreachable => false,
+    };
+    if let Some(key) = key.filter(|_| took_effect) {
+        state.keys.insert(key.thumbprint().into(), key);
+    }
+    let answered = match reply.delivery {
+        Delivery::Answer(answer) => Some(written(state, &answer)),
+        Delivery::Lost | Delivery::Unreachable => None,
+    };
+    (reply.after, answered, state.ca.effects().collect())
+}
+
+/// Does what the model asked for.
+async fn perform(shared: Arc<Shared>, effect: CaEffect) {
+    match effect {
+        CaEffect::Validate(validation) => {
+            let verdict = shared.validator.validate(&validation).await;
+            let now = shared.clock.now();
+            shared.state().ca.verdict(validation.authorization, verdict, now);
+        }
+        CaEffect::Issue { order, leaf, recheck_caa } => {
+            let checked = recheck(&shared, &recheck_caa).await;
+            issue(&shared, order, leaf, checked);
+        }
+    }
+}
+
+async fn recheck(shared: &Shared, names: &[CaaRecheck]) -> Result<(), Problem> {
+    for CaaRecheck { identifier: name, account, kind } in names {
+        let checked = shared.validator.check_caa(name, account, kind).await;
+        checked.map_err(|found| {
+            let detail = format!("Rechecking CAA for \"{name}\": {}", found.detail);
+            Problem { detail: detail.into(), ..found }
+        })?;
+    }
+    Ok(())
+}
+
+fn issue(shared: &Shared, order: OrderId, leaf: IssuedLeaf, checked: Result<(), Problem>) {
+    let spki = shared.state().spkis.get(&leaf.key).cloned().unwrap_or_default();
+    let issued = checked.and_then(|()| {
+        let signed = shared.authority.sign(&leaf, &spki);
+        signed.map_err(|error| problem(400, "badCSR", format!("could not sign: {error}")))
+    });
+    let mut state = shared.state();
+    let issued = issued.map(|chain| {
+        state.chains.insert(leaf.serial, chain.into());
+        leaf
+    });
+    state.ca.issued(order, issued, shared.clock.now());
+}
+
+/// Writes the model's answer.
+fn written(state: &mut State, reply: &CaAnswer) -> Answer {
+    let fact = match &reply.body {
+        Ok(fact) => fact,
+        Err(found) => return problem_answer(state, found, reply.retry_after),
+    };
+    let mut location = None;
+    let mut up = None;
+    let config = &state.ca.config;
+    let body = match fact {
+        CaFact::Directory(facts) => json::directory(facts, config),
+        CaFact::Account(facts) => {
+            location = Some(facts.url.clone());
+            serde_json::json!({ "status": facts.status })
+        }
+        CaFact::Order(facts) => {
+            location = (reply.status == 201).then(|| facts.url.clone());
+            json::order(facts)
+        }
+        CaFact::Authorization(facts) => json::authorization(facts),
+        CaFact::Challenge(facts) => {
+            //= https://www.rfc-editor.org/rfc/rfc8555#section-7.5.1
+            let authorization = facts.url.0.replacen("/chall/", "/authz/", 1);
+            up = authorization.rsplit_once('/').map(|(url, _)| url.to_owned());
+            json::challenge(facts)
+        }
+        CaFact::Certificate(leaf) => return certificate(state, leaf),
+        CaFact::RenewalInfo(facts) => json::renewal_info(facts),
+        CaFact::Done => Value::Object(serde_json::Map::new()),
+    };
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
+    let mut written = answer(status, "application/json", body.to_string());
+    if let Some(url) = location {
+        set(&mut written, hyper::header::LOCATION, &url.0);
+    }
+    if let Some(url) = up {
+        set(&mut written, hyper::header::LINK, &format!("<{url}>;rel=\"up\""));
+    }
+    set_retry_after(&mut written, reply.retry_after);
+    finish(state, &mut written);
+    written
+}
+
+fn certificate(state: &mut State, leaf: &IssuedLeaf) -> Answer {
+    let chain = state.chains.get(&leaf.serial).cloned().unwrap_or_default();
+    let kind = "application/pem-certificate-chain";
+    let mut written = answer(StatusCode::OK, kind, Bytes::copy_from_slice(chain.as_bytes()));
+    finish(state, &mut written);
+    written
+}
+
+fn problem_answer(
+    state: &mut State,
+    found: &Problem,
+    retry_after: Option<SignedDuration>,
+) -> Answer {
+    let status = StatusCode::from_u16(found.status).unwrap_or(StatusCode::BAD_REQUEST);
+    let body = json::problem(found).to_string();
+    let mut written = answer(status, "application/problem+json", body);
+    if &*found.kind == "rateLimited" && retry_after.is_some() {
+        let help = format!("<{}/docs/rate-limits>;rel=\"help\"", state.ca.config.base);
+        set(&mut written, hyper::header::LINK, &help);
+    }
+    set_retry_after(&mut written, retry_after);
+    finish(state, &mut written);
+    written
+}
+
+/// Whole seconds, rounded up: a client that comes when it was told is not early.
+fn set_retry_after(answer: &mut Answer, after: Option<SignedDuration>) {
+    if let Some(after) = after {
+        let secs = after.as_secs() + i64::from(after.subsec_nanos() > 0);
+        set(answer, hyper::header::RETRY_AFTER, &secs.to_string());
+    }
+}
+
+/// Adds what every answer carries.
+fn finish(state: &mut State, answer: &mut Answer) {
+    let index = format!("<{}/directory>;rel=\"index\"", state.ca.config.base);
+    let nonce = state.nonces.give();
+    set(answer, HeaderName::from_static("replay-nonce"), &nonce);
+    set(answer, hyper::header::LINK, &index);
+    set(answer, hyper::header::CACHE_CONTROL, "no-store");
+}
+
+fn set(answer: &mut Answer, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        answer.headers_mut().append(name, value);
+    }
+}

@@ -1,0 +1,131 @@
+//! The certificates above, and leaves made of what the model issued.
+
+use jiff::{SignedDuration, Timestamp};
+use perennial_core::words::after;
+use perennial_sim::model::ca::IssuedLeaf;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SerialNumber, SubjectPublicKeyInfo,
+};
+use time::OffsetDateTime;
+
+use crate::error::SandboxError;
+
+/// A root and an intermediate, with their keys.
+pub(super) struct Authority {
+    /// The root, to be trusted by whoever checks leaves.
+    pub(super) root_pem: String,
+    /// The intermediate, sent along with leaves.
+    pub(super) intermediate_pem: String,
+    /// The intermediate's key identifier.
+    pub(super) key_id: Vec<u8>,
+    /// The name it signs with.
+    pub(super) name: String,
+    /// When the first of both ends.
+    pub(super) not_after: Timestamp,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// How long intermediates last (Let's Encrypt's: three years; longer, since a sandbox's clock may
+/// run fast).
+const INTERMEDIATE_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365 * 10);
+
+const ROOT_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365 * 20);
+
+impl Authority {
+    /// Makes a root and an intermediate.
+    pub(super) fn new(name: &str, now: Timestamp) -> Result<Self, SandboxError> {
+        Self::make(name, now).map_err(|error| SandboxError::new(format!("make CA {name}"), &error))
+    }
+
+    fn make(name: &str, now: Timestamp) -> Result<Self, rcgen::Error> {
+        let begins = after(now, SignedDuration::from_hours(-24));
+        let root_key = KeyPair::generate()?;
+        let root_params = authority(&format!("{name} Root X1"), begins, after(now, ROOT_LIFE));
+        let root = root_params.self_signed(&root_key)?;
+        let root_issuer = Issuer::new(root_params, root_key);
+        let key = KeyPair::generate()?;
+        let name = format!("{name} YE1");
+        let not_after = after(now, INTERMEDIATE_LIFE);
+        let params = authority(&name, begins, not_after);
+        let intermediate = params.signed_by(&key, &root_issuer)?;
+        let key_id = params.key_identifier(&key);
+        let (root_pem, intermediate_pem) = (root.pem(), intermediate.pem());
+        let issuer = Issuer::new(params, key);
+        Ok(Self { root_pem, intermediate_pem, key_id, name, not_after, issuer })
+    }
+
+    /// Makes a leaf; returns it with the intermediate as PEM, leaf first.
+    pub(super) fn sign(&self, leaf: &IssuedLeaf, spki: &[u8]) -> Result<String, rcgen::Error> {
+        let names: Vec<String> = leaf.identifiers.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names)?;
+        params.not_before = date(leaf.validity.not_before);
+        params.not_after = date(leaf.validity.not_after);
+        params.serial_number = Some(SerialNumber::from_slice(&leaf.serial));
+        params.distinguished_name = DistinguishedName::new();
+        // Let's Encrypt: only `classic` leaves still have a common name.
+        if let Some(first) = leaf.identifiers.iter().find(|name| name.as_str().len() < 64)
+            && &*leaf.profile == "classic"
+        {
+            params.distinguished_name.push(DnType::CommonName, first.as_str());
+        }
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        params.is_ca = IsCa::ExplicitNoCa;
+        let key = SubjectPublicKeyInfo::from_der(spki)?;
+        let leaf = params.signed_by(&key, &self.issuer)?;
+        Ok(format!("{}{}", leaf.pem(), self.intermediate_pem))
+    }
+}
+
+fn authority(name: &str, begins: Timestamp, ends: Timestamp) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::OrganizationName, "Perennial Sandbox");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.use_authority_key_identifier_extension = true;
+    params.not_before = date(begins);
+    params.not_after = date(ends);
+    params
+}
+
+/// X.509 has whole seconds; what lies outside of the library's calendar becomes its beginning.
+fn date(at: Timestamp) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(at.as_second()).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// A root and a certificate for an API on loopback, valid for ever: clients judge it by the
+/// machine's clock, which need not be the sandbox's.
+pub(super) struct ApiIdentity {
+    pub(super) root_pem: String,
+    pub(super) chain: Vec<rustls_pki_types::CertificateDer<'static>>,
+    pub(super) key: rustls_pki_types::PrivateKeyDer<'static>,
+}
+
+impl ApiIdentity {
+    pub(super) fn new() -> Result<Self, SandboxError> {
+        Self::make().map_err(|error| SandboxError::new("make the API's certificate", &error))
+    }
+
+    fn make() -> Result<Self, rcgen::Error> {
+        let root_key = KeyPair::generate()?;
+        let defaults = CertificateParams::default();
+        let mut root_params =
+            authority("Sandbox API Root", Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+        (root_params.not_before, root_params.not_after) = (defaults.not_before, defaults.not_after);
+        let root = root_params.self_signed(&root_key)?;
+        let names = ["127.0.0.1", "::1", "localhost"].map(String::from);
+        let mut params = CertificateParams::new(names)?;
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "Sandbox API");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate()?;
+        let leaf = params.signed_by(&key, &Issuer::new(root_params, root_key))?;
+        let key_der = rustls_pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
+        Ok(Self { root_pem: root.pem(), chain: vec![leaf.der().clone()], key: key_der.into() })
+    }
+}

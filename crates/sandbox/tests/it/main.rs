@@ -1,0 +1,13 @@
+//! The sandbox seen from outside: by clients and tools that others wrote.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what the tests share lies outside of test functions"
+)]
+
+mod acme;
+mod bench;
+mod dns;
