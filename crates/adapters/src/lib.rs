@@ -1,5 +1,7 @@
 //! The hands: acme, challenge, dns, deploy, probe
 
 pub mod acme;
+pub mod challenge;
 pub mod deploy;
+pub mod dns;
 pub mod probe;

@@ -1,8 +1,10 @@
 //! What the hands share: DER, keys, HTTP, DNS exchange, TLS handshakes.
 
+pub mod authorization;
 pub mod clock;
 pub mod digest;
 pub mod dns;
+pub mod host;
 pub mod http;
 pub mod key;
 pub mod mac;

@@ -168,7 +168,7 @@ impl DnsError {
 
 /// Returns a response code as operators write it.
 #[must_use]
-pub(super) const fn mnemonic(code: ResponseCode) -> &'static str {
+pub const fn mnemonic(code: ResponseCode) -> &'static str {
     match code {
         ResponseCode::NoError => "NOERROR",
         ResponseCode::FormErr => "FORMERR",

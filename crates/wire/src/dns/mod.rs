@@ -20,7 +20,7 @@ mod zone;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::Name;
 
-pub use error::{DnsError, TsigFailure};
+pub use error::{DnsError, TsigFailure, mnemonic};
 pub use exchange::{exchange, exchange_over_tcp};
 pub use resolver::{Lookup, MAX_ALIASES, Resolver};
 pub use tsig::{Tsig, TsigAlgorithm};

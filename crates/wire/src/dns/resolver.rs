@@ -162,6 +162,15 @@ impl Resolver {
         self
     }
 
+    /// Returns whether a server is one of those that recurse for us: its failures are our own.
+    #[must_use]
+    pub fn relies_on(&self, server: SocketAddr) -> bool {
+        match &self.plan {
+            Plan::Recursive(servers) => servers.contains(&server),
+            Plan::Iterative(_) => false,
+        }
+    }
+
     /// Looks up the records of one type, following CNAMEs. A name that does not exist and a name
     /// without such records are answers, not errors.
     ///

@@ -2,4 +2,5 @@
 
 mod crash;
 mod files;
+mod nginx;
 mod world;

@@ -1,0 +1,79 @@
+//! Who shows a DNS answer.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use perennial_core::words::{Answer, Showing};
+use perennial_wire::authorization::txt_value;
+use perennial_wire::dns::proto::{RData, ResponseCode};
+use perennial_wire::dns::{DnsError, RecordType, Recursion, exchange, question, to_text};
+use tokio::task::JoinSet;
+
+use super::trouble::Trouble;
+
+/// What one server does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Showing,
+    Lagging,
+    Silent,
+}
+
+/// Asks every server of the answer's place, each alone and all at once.
+pub(super) async fn look(answer: &Answer) -> Result<Showing, Trouble> {
+    let place = answer.place.as_ref().ok_or(Trouble::Placeless)?;
+    let value = txt_value(answer);
+    let mut looking = JoinSet::new();
+    for server in place.servers.iter().take(MAX_SERVERS).copied() {
+        let record = place.record.to_string();
+        let value = value.clone();
+        looking.spawn(async move { (server, look_at(server, &record, &value).await) });
+    }
+    let mut showing = Showing::default();
+    let mut seen = looking.join_all().await;
+    seen.sort_by_key(|(server, _)| *server);
+    for (server, seen) in seen {
+        match seen {
+            Seen::Showing => showing.showing.push(server),
+            Seen::Lagging => showing.lagging.push(server),
+            Seen::Silent => showing.silent.push(server),
+        }
+    }
+    Ok(showing)
+}
+
+async fn look_at(server: SocketAddr, record: &str, value: &str) -> Seen {
+    match texts(server, record).await {
+        Ok(Some(texts)) if texts.iter().any(|text| text == value.as_bytes()) => Seen::Showing,
+        Ok(Some(_)) => Seen::Lagging,
+        Ok(None) => Seen::Silent,
+        Err(error) => {
+            tracing::debug!(%server, record, %error, "no answer");
+            Seen::Silent
+        }
+    }
+}
+
+/// Returns the values a server has at the name; nothing if it will not say. A name that does not
+/// exist has none.
+async fn texts(server: SocketAddr, record: &str) -> Result<Option<Vec<Vec<u8>>>, DnsError> {
+    let request = question(record, RecordType::TXT, Recursion::NotDesired)?;
+    let reply = exchange(server, request, ANSWER_TIME, None).await?;
+    let code = reply.metadata.response_code;
+    if !matches!(code, ResponseCode::NoError | ResponseCode::NXDomain) {
+        return Ok(None);
+    }
+    let at_name =
+        reply.answers.iter().filter(|found| to_text(&found.name).eq_ignore_ascii_case(record));
+    let values = at_name.filter_map(|found| match &found.data {
+        RData::TXT(txt) => Some(txt.txt_data.iter().flat_map(|part| part.to_vec()).collect()),
+        _ => None,
+    });
+    Ok(Some(values.collect()))
+}
+
+/// How many servers are asked. A zone with more is served by anycast or by mistake.
+const MAX_SERVERS: usize = 64;
+
+/// How long a server may take.
+const ANSWER_TIME: Duration = Duration::from_secs(4);

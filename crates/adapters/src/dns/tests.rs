@@ -1,0 +1,142 @@
+//! Looking at real servers.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use perennial_core::action::{AskKind, Reply};
+use perennial_core::words::{
+    Answer, Blame, ChallengeKind, FailureKind, Identifier, Name, Place, Showing, Slot,
+};
+use perennial_peers::{Bind, DnsOptions, Knot, Port, Zone};
+use perennial_wire::authorization::txt_value;
+use perennial_wire::dns::Resolver;
+
+use super::*;
+
+fn places(resolver: SocketAddr, settings: PlaceSettings) -> Places {
+    let resolver = Resolver::recursive(vec![resolver]).with_port(resolver.port());
+    Places::new(resolver, BTreeMap::from([(Name::new("ns"), settings)]))
+}
+
+async fn locate(places: &Places, name: &str) -> Reply {
+    let identifier = Identifier::new(name).unwrap();
+    places.ask(&AskKind::Locate { solver: Name::new("ns"), identifier }).await
+}
+
+fn place(record: &str, zone: &str, servers: &[SocketAddr]) -> Reply {
+    Reply::Place(Place { record: record.into(), zone: zone.into(), servers: servers.into() })
+}
+
+fn following() -> PlaceSettings {
+    PlaceSettings { follows_cname: true, ..PlaceSettings::default() }
+}
+
+#[tokio::test]
+async fn the_chain_is_followed_to_the_zone_and_the_servers_at_its_end() {
+    let bind = Bind::start(DnsOptions::serving([
+        Zone::new("example.org", "_acme-challenge.www CNAME www.acme.example.net."),
+        Zone::new("acme.example.net", "www CNAME deep.www"),
+        Zone::new("sub.example.org", ""),
+        Zone::new("loop.example", "_acme-challenge CNAME other\nother CNAME _acme-challenge"),
+    ]))
+    .await
+    .unwrap();
+    let at = [bind.addr()];
+    let places = places(bind.addr(), following());
+    let table = [
+        ("www.example.org", "deep.www.acme.example.net", "acme.example.net"),
+        ("*.example.org", "_acme-challenge.example.org", "example.org"),
+        ("a.b.example.org", "_acme-challenge.a.b.example.org", "example.org"),
+        ("sub.example.org", "_acme-challenge.sub.example.org", "sub.example.org"),
+    ];
+    for (name, record, zone) in table {
+        assert_eq!(locate(&places, name).await, place(record, zone, &at), "{name}");
+    }
+    let Reply::Failed(failed) = locate(&places, "loop.example").await else { panic!() };
+    // BIND gives up by SERVFAIL; servers that do not follow chains leave the circle to us.
+    assert_eq!(failed.blame, Blame::Name(Identifier::new("loop.example").unwrap()));
+
+    let literal = super::tests::places(bind.addr(), PlaceSettings::default());
+    let expected = place("_acme-challenge.www.example.org", "example.org", &at);
+    assert_eq!(locate(&literal, "www.example.org").await, expected);
+}
+
+#[tokio::test]
+async fn configured_servers_stand_for_those_found_and_the_solvers_own_for_none() {
+    let records =
+        "@ SOA ns.nowhere.example. hostmaster 1 3600 600 86400 1\n@ NS ns.nowhere.example.";
+    let bind = Bind::start(DnsOptions::serving([
+        Zone::new("example.org", records),
+        Zone::new("nowhere.example", ""),
+    ]))
+    .await
+    .unwrap();
+    // `ns.nowhere.example` leads to the server itself only by its own zone's NS.
+    let other: SocketAddr = "127.0.0.9:5353".parse().unwrap();
+    let settings = PlaceSettings { nameservers: vec![other], ..following() };
+    let found = locate(&places(bind.addr(), settings), "example.org").await;
+    assert_eq!(found, place("_acme-challenge.example.org", "example.org", &[other]));
+}
+
+#[tokio::test]
+async fn whose_fault_it_is_when_nothing_is_found() {
+    let bind = Bind::start(DnsOptions::serving([Zone::new("example.org", "")])).await.unwrap();
+    let places_here = places(bind.addr(), following());
+    let Reply::Failed(refused) = locate(&places_here, "192.0.2.1").await else { panic!() };
+    assert_eq!(refused.kind, FailureKind::Refused);
+
+    let dead = Port::free().unwrap();
+    let Reply::Failed(failed) = locate(&places(dead.v4(), following()), "example.org").await else {
+        panic!()
+    };
+    assert_eq!((failed.kind, failed.blame), (FailureKind::Transient, Blame::Ourselves));
+
+    let ask = AskKind::Directory { issuer: Name::new("x") };
+    let Reply::Failed(failed) = places_here.ask(&ask).await else { panic!() };
+    assert_eq!(failed.blame, Blame::Ourselves);
+    let unknown = AskKind::Locate {
+        solver: Name::new(&Slot("x".into()).to_string()),
+        identifier: Identifier::new("example.org").unwrap(),
+    };
+    let Reply::Failed(failed) = places_here.ask(&unknown).await else { panic!() };
+    assert_eq!(failed.blame, Blame::Ourselves);
+}
+
+#[tokio::test]
+async fn servers_are_sorted_into_showing_lagging_and_silent() {
+    let mut answer = Answer {
+        solver: Name::new("ns"),
+        kind: ChallengeKind::Dns01,
+        identifier: Identifier::new("example.org").unwrap(),
+        token: "token".into(),
+        thumbprint: "thumb".into(),
+        place: None,
+    };
+    let value = txt_value(&answer);
+    let zone = |text: &str| DnsOptions::serving([Zone::new("example.org", text)]);
+    // Among so many others that the answer does not fit into a datagram.
+    let crowd: String =
+        (0..60).map(|n| format!("_acme-challenge TXT \"{n:043}\"\n")).collect::<Vec<_>>().concat();
+    let shows =
+        Bind::start(zone(&format!("{crowd}_acme-challenge TXT \"{value}\""))).await.unwrap();
+    let lags = Knot::start(zone("_acme-challenge TXT \"an older one\"")).await.unwrap();
+    let empty = Knot::start(zone("")).await.unwrap();
+    let elsewhere = Knot::start(DnsOptions::serving([Zone::new("example.net", "")])).await.unwrap();
+    let dead = Port::free().unwrap();
+    let servers = [shows.addr(), lags.addr(), empty.addr(), elsewhere.addr(), dead.v4()];
+    answer.place = Some(Place {
+        record: "_acme-challenge.example.org".into(),
+        zone: "example.org".into(),
+        servers: servers.into(),
+    });
+
+    let places = places(shows.addr(), following());
+    let Reply::Showing(mut seen) = places.ask(&AskKind::Look { answer }).await else { panic!() };
+    seen.lagging.sort();
+    seen.silent.sort();
+    let mut lagging = vec![lags.addr(), empty.addr()];
+    let mut silent = vec![elsewhere.addr(), dead.v4()];
+    lagging.sort();
+    silent.sort();
+    assert_eq!(seen, Showing { showing: vec![shows.addr()], lagging, silent });
+}
