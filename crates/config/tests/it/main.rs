@@ -1,6 +1,6 @@
 //! What operators see: whole messages, compared as text, and what a file comes to mean.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail like tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what tests call may fail like tests")]
 
 mod folder;
 mod manual;

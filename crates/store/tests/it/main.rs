@@ -3,7 +3,7 @@
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "helpers of tests: panicking is how they report"
+    reason = "what tests call reports by panicking, as they do"
 )]
 
 mod conformance;

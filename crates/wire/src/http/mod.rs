@@ -179,13 +179,13 @@ impl Http {
         let follow = async {
             let mut url = url.to_owned();
             for _ in 0..MAX_REDIRECTS {
-                let answer = self.get_once(&url, accept, limit).await?;
+                let answer = self.fetch_once(&url, accept, limit).await?;
                 match redirection(&answer) {
                     Some(next) => url = next,
                     None => return Ok(answer),
                 }
             }
-            self.get_once(&url, accept, limit).await
+            self.fetch_once(&url, accept, limit).await
         };
         match tokio::time::timeout(self.answer_within, follow).await {
             Ok(answer) => answer,
@@ -193,7 +193,7 @@ impl Http {
         }
     }
 
-    async fn get_once(&self, url: &str, accept: &str, limit: usize) -> Result<Response, Error> {
+    async fn fetch_once(&self, url: &str, accept: &str, limit: usize) -> Result<Response, Error> {
         self.exchange(self.client.get(url).header(ACCEPT, accept), limit).await
     }
 
