@@ -4,3 +4,4 @@
 //! here, so that tests can too.
 
 pub mod clock;
+pub mod sd_notify;
