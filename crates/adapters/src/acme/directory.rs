@@ -54,10 +54,17 @@ fn facts(answer: &Response, meta: &Value, has_renewal_info: bool) -> DirectoryFa
     DirectoryFacts {
         has_renewal_info,
         needs_eab: meta.get("externalAccountRequired").and_then(Value::as_bool).unwrap_or(false),
-        terms: json::url(answer, meta, "termsOfService"),
+        terms: terms(answer, meta),
         profiles: names.take(json::MAX_ENTRIES).map(|name| json::tame(name, MAX_NAME)).collect(),
         caa_identities: caa.map(|name| json::tame(&name.to_ascii_lowercase(), MAX_NAME)).collect(),
     }
+}
+
+/// Reads where the terms are. Pebble has them in the address itself.
+fn terms(answer: &Response, meta: &Value) -> Option<Url> {
+    let text = json::text(meta, "termsOfService")?;
+    let itself = || text.starts_with("data:text/plain,").then(|| json::tame(text, json::MAX_TEXT));
+    json::address(answer, text).or_else(|| itself().map(Url))
 }
 
 /// How long a profile's name or a CAA identity may be.
@@ -98,6 +105,21 @@ mod tests {
             "newOrder":"https://ca.test/o","meta":[],"renewalInfo":null}"#;
         let directory = Directory::read(&answer(200, &[], body)).unwrap();
         assert_eq!(directory.facts, DirectoryFacts::default());
+    }
+
+    #[test]
+    fn terms_are_a_page_or_their_own_text_and_no_script() {
+        let table = [
+            ("https://ca.test/tos", Some("https://ca.test/tos")),
+            ("data:text/plain,Do%20what", Some("data:text/plain,Do%20what")),
+            ("data:text/html,<script>", None),
+            ("javascript:alert(1)", None),
+        ];
+        for (text, expected) in table {
+            let terms =
+                terms(&answer(200, &[], ""), &serde_json::json!({ "termsOfService": text }));
+            assert_eq!(terms, expected.map(Url::from), "{text}");
+        }
     }
 
     #[test]

@@ -1,4 +1,6 @@
 //! The hands, against real peers.
 
 #[cfg(test)]
+mod acme;
+#[cfg(test)]
 mod probe;

@@ -95,6 +95,10 @@ fn blame_refused_request(problem: &Problem, issuer: &Name) -> (FailureKind, Blam
         "malformed" if is_gone(problem) => (FailureKind::Gone, Blame::Ourselves),
         "malformed" if has_moved_on(&problem.detail) => (FailureKind::Transient, Blame::Ourselves),
         "unauthorized" if has_expired(&problem.detail) => (FailureKind::Gone, Blame::Ourselves),
+        // What is not authorized is the CSR, for it names other names than the order does.
+        "unauthorized" if problem.detail.contains("CSR") => {
+            (FailureKind::Refused, Blame::Ourselves)
+        }
         "unauthorized" if !problem.is_about_names() => account(),
         _ if problem.is_about_names() => {
             let name = problem.named().into_iter().next();

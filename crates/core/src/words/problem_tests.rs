@@ -229,6 +229,18 @@ fn answers_to_requests_are_blamed_as_the_table_says() {
             "Refused, ourselves",
         ),
         (409, "conflict", "New key is already in use", "Refused, ourselves"),
+        (
+            403,
+            "unauthorized",
+            "Error finalizing order :: CSR does not specify same identifiers as Order",
+            "Refused, ourselves",
+        ),
+        (
+            403,
+            "unauthorized",
+            "Order includes different number of DNSnames identifiers than CSR specifies",
+            "Refused, ourselves",
+        ),
         // The CA's.
         (
             500,
