@@ -1,5 +1,6 @@
 //! The writer: grouping, order, and the end after a failure.
 
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -9,6 +10,25 @@ use perennial_store::{AppendError, Journal, SqliteJournal, Store, Writer};
 use crate::{batch, fill, on_disk, versions};
 
 type Told = Result<Receipt, AppendError>;
+
+/// A writer on a new store, telling everything.
+struct Started {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+    epoch: u64,
+    writer: Writer,
+    told: Receiver<Told>,
+}
+
+fn start() -> Started {
+    let folder = on_disk().folder;
+    let path = Store::journal_path(folder.path());
+    let mut journal = SqliteJournal::open(&path).unwrap();
+    let epoch = journal.acquire_epoch().unwrap();
+    let (tell, told) = channel();
+    let writer = Writer::spawn(journal, epoch, move |receipt| tell.send(receipt).unwrap()).unwrap();
+    Started { _folder: folder, path, epoch, writer, told }
+}
 
 fn next(told: &Receiver<Told>) -> Told {
     told.recv_timeout(Duration::from_secs(20)).expect("the writer tells")
@@ -43,12 +63,7 @@ fn batches_that_wait_are_committed_together_in_order() {
 
 #[test]
 fn dropping_the_writer_waits_until_everything_is_durable() {
-    let store = on_disk();
-    let path = Store::journal_path(store.folder.path());
-    let mut journal = SqliteJournal::open(&path).unwrap();
-    let epoch = journal.acquire_epoch().unwrap();
-    let (tell, told) = channel();
-    let writer = Writer::spawn(journal, epoch, move |receipt| tell.send(receipt).unwrap()).unwrap();
+    let Started { _folder, path, epoch, writer, told } = start();
     for version in 1..=500 {
         writer.submit(batch(version, [version], epoch));
     }
@@ -60,12 +75,7 @@ fn dropping_the_writer_waits_until_everything_is_durable() {
 
 #[test]
 fn after_a_failure_everything_later_fails_and_nothing_is_written() {
-    let store = on_disk();
-    let path = Store::journal_path(store.folder.path());
-    let mut journal = SqliteJournal::open(&path).unwrap();
-    let epoch = journal.acquire_epoch().unwrap();
-    let (tell, told) = channel();
-    let writer = Writer::spawn(journal, epoch, move |receipt| tell.send(receipt).unwrap()).unwrap();
+    let Started { _folder, path, epoch, writer, told } = start();
     writer.submit(batch(1, [1], epoch));
     assert_eq!(next(&told).unwrap().through, 1);
     writer.submit(batch(2, [7], epoch));
@@ -80,12 +90,7 @@ fn after_a_failure_everything_later_fails_and_nothing_is_written() {
 
 #[test]
 fn a_writer_that_was_replaced_is_told_so() {
-    let store = on_disk();
-    let path = Store::journal_path(store.folder.path());
-    let mut journal = SqliteJournal::open(&path).unwrap();
-    let epoch = journal.acquire_epoch().unwrap();
-    let (tell, told) = channel();
-    let writer = Writer::spawn(journal, epoch, move |receipt| tell.send(receipt).unwrap()).unwrap();
+    let Started { _folder, path, epoch, writer, told } = start();
     SqliteJournal::open(&path).unwrap().acquire_epoch().unwrap();
     writer.submit(batch(1, [1], epoch));
     assert!(matches!(next(&told).unwrap_err(), AppendError::Fenced { .. }));
