@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Sandbox ─┬─ cas    HTTPS, ACME, real validation, real certificates   (sim::model::ca)
-//!          └─ dns    UDP and TCP, RFC 2136 with TSIG, a resolver        (sim::model::dns)
+//!          ├─ dns    UDP and TCP, RFC 2136 with TSIG, a resolver        (sim::model::dns)
+//!          └─ hosts  web servers that serve what they have loaded         (sim::model::host)
 //! ```
 //!
 //! Everything listens on loopback alone and ends when its handle is dropped. Faults are switched on
@@ -15,11 +16,13 @@ mod ca;
 mod dns;
 mod door;
 mod error;
+mod host;
 mod http;
 mod sandbox;
 
 pub use ca::{CaSetup, SandboxCa};
 pub use dns::{DnsConfig, DnsServers, NameServer, TsigKey};
 pub use error::SandboxError;
+pub use host::{HostSetup, Loaded, SandboxHost};
 pub use perennial_sim::model;
 pub use sandbox::{Sandbox, SandboxConfig};

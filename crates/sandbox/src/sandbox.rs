@@ -7,6 +7,7 @@ use perennial_wire::clock::Clock;
 use crate::ca::{CaSetup, SandboxCa};
 use crate::dns::{DnsConfig, DnsServers, NameServer, TsigKey};
 use crate::error::SandboxError;
+use crate::host::{HostSetup, SandboxHost};
 
 /// What a sandbox consists of.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct SandboxConfig {
     pub dns: DnsConfig,
     /// The CAs.
     pub cas: Vec<CaSetup>,
+    /// The TLS hosts.
+    pub hosts: Vec<HostSetup>,
 }
 
 impl SandboxConfig {
@@ -40,7 +43,7 @@ impl SandboxConfig {
                 secret: b"perennial sandbox secret".to_vec(),
             }],
         };
-        Self { clock, wall, dns, cas: vec![CaSetup::new("Sandbox")] }
+        Self { clock, wall, dns, cas: vec![CaSetup::new("Sandbox")], hosts: Vec::new() }
     }
 }
 
@@ -50,6 +53,8 @@ pub struct Sandbox {
     pub dns: DnsServers,
     /// The CAs, in the order of the configuration.
     pub cas: Vec<SandboxCa>,
+    /// The TLS hosts, in the order of the configuration.
+    pub hosts: Vec<SandboxHost>,
 }
 
 impl Sandbox {
@@ -64,7 +69,11 @@ impl Sandbox {
         for setup in &config.cas {
             cas.push(SandboxCa::start(setup, dns.resolver(), config.clock.clone()).await?);
         }
-        Ok(Self { dns, cas })
+        let mut hosts = Vec::new();
+        for setup in &config.hosts {
+            hosts.push(SandboxHost::start(setup).await?);
+        }
+        Ok(Self { dns, cas, hosts })
     }
 
     /// Makes a zone on both name servers of [`SandboxConfig::new`], with addresses for its apex and

@@ -11,3 +11,4 @@
 mod acme;
 mod bench;
 mod dns;
+mod hosts;
