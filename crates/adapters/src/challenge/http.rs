@@ -155,4 +155,12 @@ mod tests {
         );
         serving.await.unwrap();
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_asked_nothing_but_what_is_up_is_shown(head: Vec<u8>) {
+            let text = reply(&head, |_| None);
+            proptest::prop_assert!(!text.starts_with(b"HTTP/1.1 200"));
+        }
+    }
 }

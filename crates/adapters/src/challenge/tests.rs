@@ -192,6 +192,7 @@ async fn a_webroot_that_cannot_be_written_is_told() {
     let failed = failure(present(&webroot(&file), &http_answer("a")).await);
     assert_eq!((failed.kind, failed.blame), (FailureKind::Refused, Blame::Solver("s".into())));
     assert!(failed.cause.contains("Not a directory"), "{}", failed.cause);
+    assert_eq!(withdraw(&webroot(&file), &http_answer("a")).await, WITHDRAWN);
 
     // Not even root may make directories there.
     let failed = failure(present(&webroot(Path::new("/sys")), &http_answer("a")).await);

@@ -85,9 +85,7 @@ fn withdraw(root: &Path, token: &str) -> Result<(), Trouble> {
     let dir = well_known.join(ACME_CHALLENGE);
     for path in [dir.join(token), dir.join(format!(".{token}.perennial-new"))] {
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Trouble::disk("remove", &path, error));
-            }
+            Err(error) if !is_gone(&error) => return Err(Trouble::disk("remove", &path, error)),
             _ => {}
         }
     }
@@ -111,7 +109,7 @@ fn make(dir: &Path) -> Result<(), Trouble> {
 fn unmake(dir: &Path) -> Result<(), Trouble> {
     let failed = |error| Trouble::disk("remove", dir, error);
     let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if is_gone(&error) => return Ok(()),
         other => other.map_err(failed)?,
     };
     let mut is_marked = false;
@@ -130,6 +128,11 @@ fn unmake(dir: &Path) -> Result<(), Trouble> {
         Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(failed(error)),
         _ => Ok(()),
     }
+}
+
+/// Nothing lies where a file is in place of a directory, either.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Marks directories that we made.

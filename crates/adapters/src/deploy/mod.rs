@@ -76,43 +76,40 @@ impl Targets {
 
     /// Performs `Stage`, `Validate` or `Activate`.
     pub async fn perform(&self, act: &ActKind) -> Outcome {
-        let (done, target, attempted) = match act {
-            ActKind::Stage { target, certificate, bundle } => (
-                match self.target(target) {
-                    Ok(found) => found.stage(certificate, *bundle).await.map(|()| Fact::Staged),
-                    Err(trouble) => Err(trouble),
-                },
-                target.clone(),
-                format!("stage {certificate} at {target}"),
-            ),
-            ActKind::Validate { target, certificate, bundle } => (
-                match self.target(target) {
-                    Ok(found) => {
-                        found.validate(certificate, *bundle).await.map(|()| Fact::Validated)
-                    }
-                    Err(trouble) => Err(trouble),
-                },
-                target.clone(),
-                format!("check {certificate} at {target}"),
-            ),
-            ActKind::Activate { target, certificate, bundle, take_over } => (
-                match self.target(target) {
-                    Ok(found) => {
-                        let done = found.activate(certificate, *bundle, *take_over).await;
-                        done.map(|()| Fact::Activated)
-                    }
-                    Err(trouble) => Err(trouble),
-                },
-                target.clone(),
-                format!("activate {certificate} at {target}"),
-            ),
+        let (target, attempted) = match act {
+            ActKind::Stage { target, certificate, .. } => (target, format!("stage {certificate}")),
+            ActKind::Validate { target, certificate, .. } => {
+                (target, format!("check {certificate}"))
+            }
+            ActKind::Activate { target, certificate, .. } => {
+                (target, format!("activate {certificate}"))
+            }
             other => {
-                (Err(Trouble::NotOurs), Name::new("none"), format!("perform {other:?} at a target"))
+                let attempted = format!("perform {other:?} at a target");
+                return Outcome::Failed(Trouble::NotOurs.classify(&Name::new("none"), &attempted));
             }
         };
-        match done {
+        match self.perform_at(target, act).await {
             Ok(fact) => Outcome::Done(fact),
-            Err(trouble) => Outcome::Failed(trouble.classify(&target, &attempted)),
+            Err(trouble) => {
+                Outcome::Failed(trouble.classify(target, &format!("{attempted} at {target}")))
+            }
+        }
+    }
+
+    async fn perform_at(&self, target: &Name, act: &ActKind) -> Result<Fact, Trouble> {
+        let target = self.target(target)?;
+        match act {
+            ActKind::Stage { certificate, bundle, .. } => {
+                target.stage(certificate, *bundle).await.map(|()| Fact::Staged)
+            }
+            ActKind::Validate { certificate, bundle, .. } => {
+                target.validate(certificate, *bundle).await.map(|()| Fact::Validated)
+            }
+            ActKind::Activate { certificate, bundle, take_over, .. } => {
+                target.activate(certificate, *bundle, *take_over).await.map(|()| Fact::Activated)
+            }
+            _ => Err(Trouble::NotOurs),
         }
     }
 

@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use super::access::Access;
@@ -50,7 +51,7 @@ pub(super) enum Step {
         /// To.
         to: PathBuf,
     },
-    /// Exchanges two names in one moment.
+    /// Exchanges two directories, in one moment where the file system can.
     Exchange(PathBuf, PathBuf),
     /// Makes the names in a directory durable.
     SyncDir(PathBuf),
@@ -71,10 +72,7 @@ impl Step {
             }
             Self::HardLink { from, to } => fs::hard_link(from, to).or_else(|_| copy(from, to)),
             Self::Rename { from, to } => fs::rename(from, to),
-            Self::Exchange(one, other) => {
-                let flags = RenameFlags::EXCHANGE;
-                rustix::fs::renameat_with(CWD, one, CWD, other, flags).map_err(io::Error::from)
-            }
+            Self::Exchange(one, other) => exchange(one, other),
             Self::SyncDir(path) => fs::File::open(path).and_then(|dir| dir.sync_all()),
             Self::Remove(path) => remove(path),
             Self::RemoveDir(path) => gone_is_fine(fs::remove_dir(path)),
@@ -160,9 +158,29 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn make_dir(path: &Path) -> io::Result<()> {
-    match fs::DirBuilder::new().mode(0o755).create(path) {
+    match fs::DirBuilder::new().mode(DIR_MODE).create(path) {
+        // Whatever the umask says: servers of other users go through it.
+        Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(DIR_MODE)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        other => other,
+        Err(error) => Err(error),
+    }
+}
+
+/// The mode of our directories: what is secret in them is so by its own mode.
+const DIR_MODE: u32 = 0o755;
+
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+        // Some network file systems cannot. There, for a moment, the second is missing; servers
+        // read it only when they are told to.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            // The name is one of those that the next stage clears.
+            let aside = one.with_extension("aside");
+            fs::rename(other, &aside)?;
+            fs::rename(one, other)?;
+            fs::rename(&aside, one)
+        }
+        exchanged => exchanged.map_err(io::Error::from),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where the DNS answer for a name goes.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use perennial_core::words::{Identifier, Place};
 use perennial_wire::dns::{RecordType, Resolver};
@@ -8,10 +9,20 @@ use perennial_wire::dns::{RecordType, Resolver};
 use super::PlaceSettings;
 use super::trouble::Trouble;
 
+/// Finds the place within [`LOCATE_TIME`].
+pub(super) async fn locate(
+    resolver: &Resolver,
+    settings: &PlaceSettings,
+    identifier: &Identifier,
+) -> Result<Place, Trouble> {
+    let found = tokio::time::timeout(LOCATE_TIME, find(resolver, settings, identifier)).await;
+    found.unwrap_or_else(|_| Err(Trouble::Late(identifier.clone())))
+}
+
 /// Follows the chain from the challenge's name to the zone and the servers at its end.
 ///
 //= https://www.rfc-editor.org/rfc/rfc8555#section-8.4
-pub(super) async fn locate(
+async fn find(
     resolver: &Resolver,
     settings: &PlaceSettings,
     identifier: &Identifier,
@@ -19,7 +30,7 @@ pub(super) async fn locate(
     if identifier.is_ip() {
         return Err(Trouble::Address(identifier.clone()));
     }
-    let found = |error| Trouble::Lookup { identifier: identifier.clone(), error };
+    let found = |error| Trouble::Lookup { identifier: identifier.clone(), error: Box::new(error) };
     let begin = format!("_acme-challenge.{}", identifier.base());
     let record = if settings.follows_cname {
         resolver.lookup(&begin, RecordType::TXT).await.map_err(found)?.owner().to_owned()
@@ -49,3 +60,7 @@ async fn servers(resolver: &Resolver, settings: &PlaceSettings, zone: &str) -> V
         _ => found,
     }
 }
+
+/// How long all the questions for one place may take. Each is bounded too, but a name may have many
+/// labels and a zone many servers.
+const LOCATE_TIME: Duration = Duration::from_secs(60);

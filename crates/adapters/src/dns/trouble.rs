@@ -14,8 +14,10 @@ pub(super) enum Trouble {
     Placeless,
     #[error("an address has no DNS answer; only http-01 and tls-alpn-01 can prove it")]
     Address(Identifier),
+    #[error("its zone and servers were not found in time")]
+    Late(Identifier),
     #[error("{error}")]
-    Lookup { identifier: Identifier, error: DnsError },
+    Lookup { identifier: Identifier, error: Box<DnsError> },
 }
 
 impl Trouble {
@@ -26,7 +28,9 @@ impl Trouble {
         let (kind, blame) = match self {
             Self::NotOurs | Self::UnknownSolver | Self::Placeless => (Refused, Blame::Ourselves),
             Self::Address(identifier) => (Refused, Blame::Name(identifier.clone())),
-            Self::Lookup { identifier, error } => match error {
+            // Servers that recurse for us fail sooner than this; it is the name's own that are slow.
+            Self::Late(identifier) => (Transient, Blame::Name(identifier.clone())),
+            Self::Lookup { identifier, error } => match &**error {
                 DnsError::Timeout { server, .. }
                 | DnsError::Unreachable { server, .. }
                 | DnsError::Malformed { server, .. }
@@ -67,7 +71,7 @@ mod tests {
         let resolver = Resolver::recursive(vec![ours]);
         let identifier = || Identifier::new("example.org").unwrap();
         let name = || Blame::Name(identifier());
-        let lookup = |error| Trouble::Lookup { identifier: identifier(), error };
+        let lookup = |error| Trouble::Lookup { identifier: identifier(), error: Box::new(error) };
         let timeout = |server| lookup(DnsError::Timeout { server, timeout_ms: 1 });
         let cause = || "why".to_owned();
         let code = DnsError::Code {
@@ -84,6 +88,7 @@ mod tests {
             (Trouble::Address(Identifier::new("192.0.2.1").unwrap()), Refused, {
                 Blame::Name(Identifier::new("192.0.2.1").unwrap())
             }),
+            (Trouble::Late(identifier()), Transient, name()),
             (timeout(ours), Transient, Blame::Ourselves),
             (timeout(theirs), Transient, name()),
             (

@@ -213,4 +213,21 @@ mod tests {
         assert_eq!(lex("a\n\"b").unwrap_err().line, 2);
         assert_eq!(lex("x_by_lua_block {\n").unwrap_err().line, 1);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_stands_there_is_read_or_refused(text in "[a-z${}\\\\;#'\" \n_-]{0,80}|\\PC{0,80}") {
+            if let Ok(tokens) = lex(&text) {
+                let last = text.matches('\n').count() + 1;
+                proptest::prop_assert!(tokens.iter().all(|token| token.line <= last));
+            }
+        }
+
+        #[test]
+        fn a_quoted_word_comes_back(word in "\\PC{0,40}") {
+            let quoted = word.replace('\\', "\\\\").replace('"', "\\\"");
+            let tokens = lex(&format!("\"{quoted}\";")).unwrap();
+            proptest::prop_assert_eq!(&tokens[0].kind, &Kind::Word(word));
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use perennial_core::action::{Fact, Outcome};
 use perennial_core::words::{Blame, FailureKind, Fingerprint, Identifier, Name};
-use perennial_peers::{Nginx, NginxOptions, Port, Program, Server};
+use perennial_peers::{Nginx, NginxOptions, Port, Program, Server, Wrk, WrkOptions};
 
 use super::super::{AccessSettings, NginxSettings, TargetSettings, Targets};
 use super::world::{World, activate, failure, inspect, stage, validate, www};
@@ -95,6 +95,25 @@ async fn what_points_at_our_folder_is_renewed_by_stage_check_and_activate() {
     assert_serves(port.v4(), "www.example.org", world.bundles.leaf(2)).await;
     assert_serves(port.v4(), "other.org", world.bundles.leaf(4)).await;
     assert!(!world.path("live/www/.staging-trial").exists());
+}
+
+#[tokio::test]
+async fn twenty_switches_under_load_fail_no_request() {
+    let world = World::new();
+    let port = Port::free().unwrap();
+    let (chain, key) = foreign(&world, 4);
+    let nginx = start(vec![server(&["example.org"], port.v4(), (&chain, &key))]).await;
+    let targets = targets(&world, &nginx);
+    let load = Wrk::start(&WrkOptions::of_handshakes(&format!("https://{}/", port.v4()))).unwrap();
+    for switch in 0..20 {
+        let number = 1 + switch % 3;
+        assert_eq!(targets.perform(&stage(number)).await, Outcome::Done(Fact::Staged));
+        assert_eq!(targets.perform(&activate(number, true)).await, Outcome::Done(Fact::Activated));
+        assert_serves(port.v4(), "example.org", world.bundles.leaf(number)).await;
+    }
+    let report = load.stop().await.unwrap();
+    assert!(report.requests > 100, "{report:?}");
+    assert_eq!(report.failures(), 0, "{report:?}");
 }
 
 #[tokio::test]
