@@ -4,6 +4,7 @@
 //! with it. Each is tried twice: on this tree, which must give none, and on a small bad one, which
 //! must, so that a check that has gone blind is noticed.
 
+mod pages;
 mod shape;
 mod source;
 mod walls;
