@@ -8,6 +8,7 @@ use core::cmp::Ordering;
 use jiff::Timestamp;
 
 use super::{Context, Runway};
+use crate::action::ActKind;
 use crate::state::{Certificate, CertificateId};
 use crate::words::Name;
 
@@ -27,6 +28,27 @@ pub enum Lane {
 }
 
 impl Lane {
+    /// Returns the lane in which an act is performed.
+    #[must_use]
+    pub fn of(act: &ActKind) -> Self {
+        match act {
+            ActKind::MakeKey { .. } | ActKind::DropKey { .. } | ActKind::KeepBundle { .. } => {
+                Self::Local
+            }
+            ActKind::NewAccount { issuer, .. } => Self::Issuer(issuer.clone()),
+            ActKind::NewOrder { account, .. } => Self::Orders(account.issuer.clone()),
+            ActKind::Respond { account, .. } | ActKind::Finalize { account, .. } => {
+                Self::Issuer(account.issuer.clone())
+            }
+            ActKind::Present { answer } | ActKind::Withdraw { answer } => {
+                Self::Solver(answer.solver.clone())
+            }
+            ActKind::Stage { target, .. }
+            | ActKind::Validate { target, .. }
+            | ActKind::Activate { target, .. } => Self::Target(target.clone()),
+        }
+    }
+
     /// Returns how many acts may be in flight at once.
     #[must_use]
     pub const fn capacity(&self) -> usize {

@@ -116,6 +116,11 @@ impl Asks {
         (Some(mark), Some(after(deadline_at, GRACE)))
     }
 
+    /// Returns how many asks are in flight.
+    pub(super) const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
     /// Notes an answer; returns a subject that waited for the place, if one did.
     pub(super) fn answered(
         &mut self,

@@ -86,16 +86,21 @@ impl Lanes {
 
     /// Notes that an act is in flight.
     pub(super) fn enter(&mut self, act: &ActKind) {
-        self.queues.entry(lane_of(act)).or_default().in_flight += 1;
+        self.queues.entry(Lane::of(act)).or_default().in_flight += 1;
     }
 
     /// Notes that an act is in flight no more.
     pub(super) fn leave(&mut self, act: &ActKind) {
-        let lane = lane_of(act);
+        let lane = Lane::of(act);
         if let Some(queue) = self.queues.get_mut(&lane) {
             queue.in_flight = queue.in_flight.saturating_sub(1);
         }
         self.touched.insert(lane);
+    }
+
+    /// Returns how many acts are in flight.
+    pub(super) fn in_flight(&self) -> usize {
+        self.queues.values().map(|queue| queue.in_flight).sum()
     }
 
     /// Notes that something about an issuer changed.
@@ -204,25 +209,5 @@ impl Gate {
                 ..self
             },
         }
-    }
-}
-
-/// Returns the lane in which an act is performed.
-fn lane_of(act: &ActKind) -> Lane {
-    match act {
-        ActKind::MakeKey { .. } | ActKind::DropKey { .. } | ActKind::KeepBundle { .. } => {
-            Lane::Local
-        }
-        ActKind::NewAccount { issuer, .. } => Lane::Issuer(issuer.clone()),
-        ActKind::NewOrder { account, .. } => Lane::Orders(account.issuer.clone()),
-        ActKind::Respond { account, .. } | ActKind::Finalize { account, .. } => {
-            Lane::Issuer(account.issuer.clone())
-        }
-        ActKind::Present { answer } | ActKind::Withdraw { answer } => {
-            Lane::Solver(answer.solver.clone())
-        }
-        ActKind::Stage { target, .. }
-        | ActKind::Validate { target, .. }
-        | ActKind::Activate { target, .. } => Lane::Target(target.clone()),
     }
 }

@@ -96,7 +96,7 @@ impl Loader {
         let mut work = Work::new(now, Draw(draw));
         let started = InstanceStarted { version: version.into() };
         driver.append(&mut work, &Stream::instance(), Event::InstanceStarted(started));
-        for (stream, version) in driver.in_flight() {
+        for (stream, version) in driver.unended() {
             let ended = Event::Ended(Ended { of: version, outcome: Outcome::Unknown });
             driver.append(&mut work, &stream, ended);
         }
@@ -114,7 +114,7 @@ impl Loader {
 
 impl Driver {
     /// Returns every act that was started and has not ended.
-    fn in_flight(&self) -> Vec<(Stream, u64)> {
+    fn unended(&self) -> Vec<(Stream, u64)> {
         let mut acts = Vec::new();
         for (name, issuer) in &self.state.issuers {
             let stream = Stream::new(StreamKind::Issuer, name.clone());

@@ -154,6 +154,12 @@ impl Driver {
         &self.quarantined
     }
 
+    /// Returns how many acts and how many asks are in flight, as the lanes count them.
+    #[must_use]
+    pub fn in_flight(&self) -> (usize, usize) {
+        (self.lanes.in_flight(), self.asks.in_flight())
+    }
+
     /// Takes in what happened and says what to do.
     ///
     /// `draw` is chance, drawn by the caller for this call; equal histories, inputs, times and draws

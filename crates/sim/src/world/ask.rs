@@ -1,0 +1,212 @@
+//! Answering asks from the models.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use perennial_core::action::{Ask, AskKind, Reply};
+use perennial_core::intent::EndpointSpec;
+use perennial_core::words::{
+    Answer, Blame, Failure, FailureKind, Handshake, Installed, LeafFacts, Name, Showing, Sight,
+    SightState,
+};
+
+use super::act::{Exchange, of_target, url_of};
+use super::outside::Outside;
+use super::shelf::Bundle;
+use crate::model::ca::{CaFact, CaRequest};
+use crate::model::dns::{Data, Kind};
+use crate::model::host::Met;
+
+impl Outside {
+    /// Answers an ask; `targets` are those that its certificate is served at. Returns how long the
+    /// outside took as well.
+    pub(super) fn answer(
+        &mut self,
+        ask: &Ask,
+        targets: &[Name],
+        now: Timestamp,
+    ) -> (Reply, SignedDuration) {
+        match &ask.kind {
+            AskKind::Directory { .. }
+            | AskKind::Order { .. }
+            | AskKind::Authorization { .. }
+            | AskKind::Chain { .. }
+            | AskKind::RenewalInfo { .. } => self.ask_ca(&ask.kind, now),
+            kind => (self.look(kind, &ask.stream.name, targets, now), SignedDuration::ZERO),
+        }
+    }
+
+    fn look(&self, kind: &AskKind, certificate: &Name, targets: &[Name], now: Timestamp) -> Reply {
+        match kind {
+            AskKind::Locate { identifier, .. } => {
+                let name = format!("_acme-challenge.{}", identifier.base());
+                match self.dns.place(&name, now) {
+                    Some(place) => Reply::Place(place),
+                    None => Reply::Failed(Failure {
+                        kind: FailureKind::Transient,
+                        blame: Blame::Zone(identifier.base().into()),
+                        attempted: format!("find who serves {name}").into(),
+                        cause: "no server answers".into(),
+                        problem: None,
+                    }),
+                }
+            }
+            AskKind::Look { answer } => Reply::Showing(self.showing(answer, now)),
+            AskKind::Inspect { target, certificate } => self.inspect(target, certificate),
+            AskKind::Probe { endpoint } => {
+                Reply::Sight(self.probe(endpoint, certificate, targets, now))
+            }
+            _ => Reply::Failed(super::act::ours("answer", "this is asked of a CA")),
+        }
+    }
+
+    fn showing(&self, answer: &Answer, now: Timestamp) -> Showing {
+        let mut shown = Showing::default();
+        let Some(place) = &answer.place else { return shown };
+        let text = format!("{}.{}", answer.token, answer.thumbprint);
+        for (name, server) in &self.dns.servers {
+            if !place.servers.contains(&server.address) {
+                continue;
+            }
+            match self.dns.ask(name, &place.record, Kind::Txt, now) {
+                None => shown.silent.push(server.address),
+                Some(found) => {
+                    let shows = found
+                        .answers
+                        .iter()
+                        .any(|record| matches!(&record.data, Data::Txt(own) if **own == *text));
+                    let list = if shows { &mut shown.showing } else { &mut shown.lagging };
+                    list.push(server.address);
+                }
+            }
+        }
+        shown
+    }
+
+    fn inspect(&self, target: &Name, certificate: &Name) -> Reply {
+        let Some(place) = self.targets.get(target) else {
+            return Reply::Failed(super::act::ours("inspect", "there is no such target"));
+        };
+        match place.inspect(certificate) {
+            Err(error) => Reply::Failed(of_target(target, error)),
+            Ok(lying) => Reply::Installed(Installed {
+                leaf: lying.active.map(|bundle| Box::new((*bundle.leaf).clone())),
+                ours: lying.ours,
+                staged: lying.staged.map(|bundle| bundle.leaf.fingerprint).into_iter().collect(),
+                key_matches: lying.active.map(|bundle| bundle.key == bundle.leaf.key),
+            }),
+        }
+    }
+
+    fn probe(
+        &self,
+        endpoint: &EndpointSpec,
+        certificate: &Name,
+        targets: &[Name],
+        now: Timestamp,
+    ) -> Sight {
+        let mut handshakes = Vec::new();
+        for (target, host) in self.hosts_for(targets, certificate) {
+            let wanted = endpoint.connect_to.as_deref();
+            if wanted.is_some_and(|origin| origin != target.as_str()) {
+                continue;
+            }
+            for address in host.addresses() {
+                handshakes.push(shake(endpoint, address, &host.connect(address), now));
+            }
+        }
+        Sight { handshakes }
+    }
+
+    fn ask_ca(&mut self, kind: &AskKind, now: Timestamp) -> (Reply, SignedDuration) {
+        let (issuer, request) = match kind {
+            AskKind::Order { account, order } => {
+                let request = CaRequest::Order { account: url_of(account), order: order.clone() };
+                (&account.issuer, request)
+            }
+            AskKind::Authorization { account, authorization } => {
+                let (account, issuer) = (url_of(account), &account.issuer);
+                let authorization = authorization.clone();
+                let request =
+                    CaRequest::Authorization { account, authorization, deactivate: false };
+                (issuer, request)
+            }
+            AskKind::Chain { account, certificate } => {
+                let (account, issuer) = (url_of(account), &account.issuer);
+                let certificate = certificate.clone();
+                (issuer, CaRequest::Certificate { account, certificate })
+            }
+            AskKind::RenewalInfo { issuer, leaf } => {
+                (issuer, CaRequest::RenewalInfo { leaf: leaf.clone() })
+            }
+            AskKind::Directory { issuer } => (issuer, CaRequest::Directory),
+            _ => {
+                return (
+                    Reply::Failed(super::act::ours("ask", "no CA is asked this")),
+                    SignedDuration::ZERO,
+                );
+            }
+        };
+        let (exchange, took) = self.exchange(issuer, "ask the CA", &request, now);
+        (self.read(issuer, exchange), took)
+    }
+
+    fn read(&mut self, issuer: &Name, exchange: Exchange) -> Reply {
+        match exchange {
+            Exchange::Failed(failure) => Reply::Failed(failure),
+            Exchange::Lost => Reply::Failed(lost(issuer)),
+            Exchange::Fact(CaFact::Directory(facts)) => Reply::Directory(facts),
+            Exchange::Fact(CaFact::Order(facts)) => Reply::Order(facts),
+            Exchange::Fact(CaFact::Authorization(facts)) => Reply::Authorization(facts),
+            Exchange::Fact(CaFact::RenewalInfo(facts)) => Reply::RenewalInfo(facts),
+            Exchange::Fact(CaFact::Certificate(leaf)) => {
+                let facts = leaf.facts();
+                self.shelf.chains.insert(facts.fingerprint, Arc::new(facts.clone()));
+                Reply::Chain(Box::new(facts))
+            }
+            Exchange::Fact(_) => Reply::Failed(super::act::ours("ask", "another answer came")),
+        }
+    }
+}
+
+fn shake(
+    endpoint: &EndpointSpec,
+    address: SocketAddr,
+    met: &Met<'_, Bundle>,
+    now: Timestamp,
+) -> Handshake {
+    let without = |state| Handshake { address, state, leaf: None, cause: None };
+    match met {
+        Met::Unreachable => without(SightState::Unreachable),
+        Met::NoTls => without(SightState::NoTls),
+        Met::Leaf(bundle) => {
+            let state = sight_of(&bundle.leaf, endpoint, now);
+            let leaf = Some(Box::new((*bundle.leaf).clone()));
+            Handshake { address, state, leaf, cause: None }
+        }
+    }
+}
+
+fn sight_of(leaf: &LeafFacts, endpoint: &EndpointSpec, now: Timestamp) -> SightState {
+    if now < leaf.validity.not_before {
+        SightState::NotYetValid
+    } else if leaf.ends_at() < now {
+        SightState::Expired
+    } else if leaf.covers(&endpoint.server_name) {
+        SightState::Ok
+    } else {
+        SightState::NameMismatch
+    }
+}
+
+/// Makes the failure of an ask whose answer was lost.
+fn lost(issuer: &Name) -> Failure {
+    Failure {
+        kind: FailureKind::Unknown,
+        blame: Blame::Issuer(issuer.clone()),
+        attempted: "ask the CA".into(),
+        cause: "the connection broke before the answer".into(),
+        problem: None,
+    }
+}

@@ -1,0 +1,225 @@
+//! Between the driver and the outside: acts and asks on their way, and what goes wrong there.
+
+use jiff::SignedDuration;
+use perennial_core::action::{Act, ActId, ActKind, Ask, AskKind, Outcome, Reply};
+use perennial_core::driver::Input;
+use perennial_core::record::StreamKind;
+use perennial_core::words::{Blame, Failure, FailureKind, Name, after};
+
+use super::fault::throw_span;
+use super::{Happening, Rigour, World};
+use crate::model::ca::CaEffect;
+
+/// How long a CA takes to validate, and to sign, at the most.
+const CA_WITHIN: SignedDuration = SignedDuration::from_secs(5);
+
+/// How long after its deadline a late outcome comes at the earliest: the driver has given up then.
+const LATE: SignedDuration = SignedDuration::from_secs(10);
+
+impl World {
+    /// Sets out to perform an act that was released.
+    pub(super) fn perform(&mut self, act: Act) {
+        let has_started = self.journal.has_started(&act.id);
+        if let Some(driver) = self.driver.as_ref().filter(|_| self.rigour == Rigour::Full) {
+            self.checks.release(&act, driver.state(), self.now);
+        }
+        if !has_started {
+            let text = format!("{} is performed and its start is not durable", act.id);
+            self.checks.violate(self.now, text);
+        }
+        let at = after(self.now, throw_span(&mut self.dice, self.pace.act));
+        if at < act.deadline_at {
+            self.plan(at, Happening::Effect { act: Box::new(act) });
+        } else {
+            self.deliver(after(act.deadline_at, SignedDuration::ZERO), &act.id, Outcome::Unknown);
+        }
+    }
+
+    pub(super) fn take_effect(&mut self, act: Act) {
+        let (outcome, took) = if self.fails(&act) {
+            (Outcome::Failed(transient(&act.kind)), SignedDuration::ZERO)
+        } else {
+            if self.rigour == Rigour::Full {
+                self.checks.before(&act, &self.outside, self.now);
+            }
+            let (outcome, took) = self.outside.perform(&act.kind, self.now);
+            if self.rigour == Rigour::Full {
+                self.checks.after(&act, &outcome, &self.outside, self.now);
+            }
+            (self.misreport(&act, outcome), took)
+        };
+        self.follow_up();
+        if outcome == Outcome::Unknown {
+            self.checks.lose(&act);
+        }
+        if self.pass_boundary() {
+            self.checks.lose(&act);
+            return;
+        }
+        let span = throw_span(&mut self.dice, self.pace.act).saturating_add(took);
+        let at = after(self.now, span);
+        let id = act.id.clone();
+        let given_up_at = after(act.deadline_at, throw_span(&mut self.dice, LATE));
+        if self.dice.chance(self.faults.lost) || at > act.deadline_at {
+            self.checks.lose(&act);
+            // The shell says so at the deadline; or nobody does, and the driver itself must.
+            if self.dice.below(2) == 0 {
+                self.deliver(act.deadline_at, &id, Outcome::Unknown);
+            }
+        } else if self.dice.chance(self.faults.late) {
+            self.checks.lose(&act);
+            self.deliver(act.deadline_at, &id, Outcome::Unknown);
+            self.deliver(after(given_up_at, LATE), &id, outcome);
+        } else {
+            if self.dice.chance(self.faults.doubled) {
+                self.deliver(after(at, span), &id, outcome.clone());
+            }
+            self.deliver(at, &id, outcome);
+        }
+    }
+
+    /// Plans what the CAs want done.
+    pub(super) fn follow_up(&mut self) {
+        for (issuer, effect) in self.outside.effects() {
+            let within = match &effect {
+                CaEffect::Validate(_) => CA_WITHIN,
+                CaEffect::Issue { .. } => SignedDuration::from_secs(1),
+            };
+            let at = after(self.now, throw_span(&mut self.dice, within));
+            self.plan(at, Happening::Ca { issuer, effect: Box::new(effect) });
+        }
+    }
+
+    /// Throws whether an act fails on the way. What is said to a CA fails there.
+    fn fails(&mut self, act: &Act) -> bool {
+        let failing = self.dice.chance(self.faults.failing);
+        failing && issuer_of(&act.kind).is_none()
+    }
+
+    /// Throws whether the CA's front hides a good answer.
+    fn misreport(&mut self, act: &Act, outcome: Outcome) -> Outcome {
+        let hides = self.dice.chance(self.faults.misreported);
+        if !hides || issuer_of(&act.kind).is_none() || !matches!(outcome, Outcome::Done(_)) {
+            return outcome;
+        }
+        self.checks.lose(act);
+        Outcome::Failed(transient(&act.kind))
+    }
+
+    fn deliver(&mut self, at: jiff::Timestamp, act: &ActId, outcome: Outcome) {
+        let (act, outcome) = (act.clone(), Box::new(outcome));
+        self.plan(at, Happening::Outcome { act, outcome });
+    }
+
+    pub(super) fn hand_in(&mut self, act: ActId, outcome: Outcome) {
+        self.tell(Input::Outcome { act, outcome });
+        // Its record is folded, and not durable yet.
+        self.pass_boundary();
+    }
+
+    /// Puts a question.
+    pub(super) fn put(&mut self, ask: Ask) {
+        let at = after(self.now, throw_span(&mut self.dice, self.pace.ask));
+        if self.dice.chance(self.faults.unanswered) || at > ask.deadline_at {
+            let (at, ask) = (ask.deadline_at, Box::new(ask));
+            let reply = Box::new(Reply::Failed(unanswered(&ask.kind)));
+            return self.plan(at, Happening::Reply { ask, reply });
+        }
+        if self.dice.chance(self.faults.stale) {
+            let targets = self.targets_of(&ask);
+            let (reply, _) = self.outside.answer(&ask, &targets, self.now);
+            self.follow_up();
+            let at = after(at, throw_span(&mut self.dice, self.pace.act)).min(ask.deadline_at);
+            return self.plan(at, Happening::Reply { ask: Box::new(ask), reply: Box::new(reply) });
+        }
+        self.plan(at, Happening::Answer { ask: Box::new(ask) });
+    }
+
+    pub(super) fn answer(&mut self, ask: Ask) {
+        let targets = self.targets_of(&ask);
+        let (reply, took) = self.outside.answer(&ask, &targets, self.now);
+        self.follow_up();
+        if took.is_zero() {
+            return self.reply(ask, reply);
+        }
+        let at = after(self.now, took);
+        let reply = if at > ask.deadline_at { Reply::Failed(unanswered(&ask.kind)) } else { reply };
+        let at = at.min(ask.deadline_at);
+        self.plan(at, Happening::Reply { ask: Box::new(ask), reply: Box::new(reply) });
+    }
+
+    pub(super) fn reply(&mut self, ask: Ask, reply: Reply) {
+        self.tell(Input::Reply { stream: ask.stream, ask: ask.kind, reply });
+    }
+
+    fn targets_of(&self, ask: &Ask) -> Box<[Name]> {
+        if ask.stream.kind != StreamKind::Certificate || !matches!(ask.kind, AskKind::Probe { .. })
+        {
+            return Box::default();
+        }
+        let spec = self.intent.certificates.get(&ask.stream.name);
+        spec.map(|spec| spec.targets.clone()).unwrap_or_default()
+    }
+}
+
+/// Returns to which CA an act speaks.
+pub(super) const fn issuer_of(act: &ActKind) -> Option<&Name> {
+    match act {
+        ActKind::NewAccount { issuer, .. } => Some(issuer),
+        ActKind::NewOrder { account, .. }
+        | ActKind::Respond { account, .. }
+        | ActKind::Finalize { account, .. } => Some(&account.issuer),
+        ActKind::MakeKey { .. }
+        | ActKind::DropKey { .. }
+        | ActKind::Present { .. }
+        | ActKind::Withdraw { .. }
+        | ActKind::KeepBundle { .. }
+        | ActKind::Stage { .. }
+        | ActKind::Validate { .. }
+        | ActKind::Activate { .. } => None,
+    }
+}
+
+fn transient(act: &ActKind) -> Failure {
+    let blame = match act {
+        ActKind::Present { answer } | ActKind::Withdraw { answer } => {
+            Blame::Solver(answer.solver.clone())
+        }
+        ActKind::Stage { target, .. }
+        | ActKind::Validate { target, .. }
+        | ActKind::Activate { target, .. } => Blame::Target(target.clone()),
+        ActKind::MakeKey { .. } | ActKind::DropKey { .. } | ActKind::KeepBundle { .. } => {
+            Blame::Ourselves
+        }
+        act => issuer_of(act).map_or(Blame::Ourselves, |issuer| Blame::Issuer(issuer.clone())),
+    };
+    Failure {
+        kind: FailureKind::Transient,
+        blame,
+        attempted: "do what the dice forbid".into(),
+        cause: "bad luck".into(),
+        problem: None,
+    }
+}
+
+fn unanswered(ask: &AskKind) -> Failure {
+    let blame = match ask {
+        AskKind::Directory { issuer } | AskKind::RenewalInfo { issuer, .. } => {
+            Blame::Issuer(issuer.clone())
+        }
+        AskKind::Order { account, .. }
+        | AskKind::Authorization { account, .. }
+        | AskKind::Chain { account, .. } => Blame::Issuer(account.issuer.clone()),
+        AskKind::Locate { solver, .. } => Blame::Solver(solver.clone()),
+        AskKind::Look { answer } => Blame::Solver(answer.solver.clone()),
+        AskKind::Inspect { target, .. } => Blame::Target(target.clone()),
+        AskKind::Probe { endpoint } => Blame::Endpoint(endpoint.server_name.as_str().into()),
+    };
+    Failure {
+        kind: FailureKind::Unknown,
+        blame,
+        attempted: "ask".into(),
+        cause: "no answer came in time".into(),
+        problem: None,
+    }
+}

@@ -1,0 +1,59 @@
+//! The process dies at every boundary of every act of a full issue-and-deploy, account creation
+//! included: enumerated, not sampled; singly, and in pairs.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use perennial_core::words::after;
+use perennial_sim::world::{Scenario, World};
+
+use crate::begin;
+
+fn issue_and_deploy(seed: u64, solver: &str) -> World {
+    let names: &[&str] =
+        if solver == "dns" { &["*.site.test", "site.test"] } else { &["site.test"] };
+    World::new(seed, Scenario::new(seed, begin()).with("site", names, solver, &["web1"]))
+}
+
+/// Runs with deaths at some boundaries; returns how many boundaries there were.
+fn run(seed: u64, solver: &str, dies_at: &[u64]) -> u64 {
+    let mut world = issue_and_deploy(seed, solver);
+    world.dies_at = dies_at.iter().copied().collect::<BTreeSet<_>>();
+    let settled = world.settle_until(after(begin(), SignedDuration::from_hours(2)));
+    let boundaries = world.boundaries();
+    world.run_for(SignedDuration::from_mins(10));
+    world.check_settled();
+    let told = format!("solver {solver}, seed {seed}, deaths at {dies_at:?}");
+    assert!(world.checks.violations.is_empty(), "{told}: {:#?}", world.checks.violations);
+    assert!(settled, "{told}: does not settle");
+    let orders = world.checks.orders_of("site");
+    assert!(orders <= 1 + dies_at.len(), "{told}: {orders} orders");
+    boundaries
+}
+
+#[test]
+fn death_at_every_boundary_loses_nothing_over_http() {
+    let boundaries = run(1, "web", &[]);
+    assert!(boundaries > 60, "{boundaries}");
+    for boundary in 1..=boundaries {
+        run(1, "web", &[boundary]);
+    }
+}
+
+#[test]
+fn death_at_every_boundary_loses_nothing_over_dns() {
+    for boundary in 1..=run(2, "dns", &[]) {
+        run(2, "dns", &[boundary]);
+    }
+}
+
+#[test]
+fn death_at_every_pair_of_boundaries_loses_nothing() {
+    let boundaries = run(3, "web", &[]);
+    for first in 1..=boundaries {
+        // The boundaries after the first death are those of what follows on it.
+        for second in first + 1..=boundaries + 8 {
+            run(3, "web", &[first, second]);
+        }
+    }
+}
