@@ -175,7 +175,9 @@ fn news(
             let place = certificate.spec.endpoints.iter().position(|spec| spec == endpoint);
             let known = place.and_then(|place| certificate.endpoints.get(place));
             let summary = EndpointState::summary(&sight);
-            if known.is_some_and(|known| known.since.is_some() && known.shown == summary) {
+            let is_known =
+                known.is_some_and(|known| known.since.is_some() && known.shown == summary);
+            if is_known && !certificate.awaits_sight() {
                 return seen_through(work, certificate);
             }
             let seen = EndpointSeen { endpoint: endpoint.clone(), sight };

@@ -195,6 +195,15 @@ impl Certificate {
         any
     }
 
+    /// Returns whether a look that shows nothing new is news all the same: a target was told of the
+    /// leaf, which was served at every address already, as after a crash between the two.
+    #[must_use]
+    pub fn awaits_sight(&self) -> bool {
+        let Some(leaf) = self.leaf.as_deref() else { return false };
+        let told = |ledger: &Deployment| matches!(ledger.step, DeployStep::Activated { leaf: own, .. } if own == leaf.number);
+        self.targets.iter().any(told) && self.is_seen_everywhere(leaf.facts.fingerprint)
+    }
+
     /// Takes in an event.
     pub fn fold(&mut self, version: u64, at: Timestamp, event: &Event) {
         let ended = self.history.fold(version, at, event);
