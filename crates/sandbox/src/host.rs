@@ -113,8 +113,11 @@ impl SandboxHost {
             });
             lock(&shared.doors).push((address, door));
         }
-        let watching =
-            setup.trigger.clone().map(|trigger| tokio::spawn(watch(Arc::clone(&shared), trigger)));
+        let watching = setup.trigger.clone().map(|trigger| {
+            // Seen here and not in the task: what is touched from now on counts.
+            let seen = touched_at(&trigger);
+            tokio::spawn(watch(Arc::clone(&shared), trigger, seen))
+        });
         Ok(Self { shared, watching })
     }
 
@@ -218,18 +221,20 @@ async fn greet(host: &Shared, stream: TcpStream, address: SocketAddr) {
 }
 
 /// Reloads whenever the trigger has been touched.
-async fn watch(host: Arc<Shared>, trigger: PathBuf) {
-    let touched = || -> Option<SystemTime> { std::fs::metadata(&trigger).ok()?.modified().ok() };
-    let mut last = touched();
+async fn watch(host: Arc<Shared>, trigger: PathBuf, mut last: Option<SystemTime>) {
     loop {
         tokio::time::sleep(LOOK).await;
-        let now = touched();
+        let now = touched_at(&trigger);
         if now.is_some() && now != last {
             // Nobody waits for the result: whoever touched the file looks at what is served.
             let _ = host.reload();
         }
         last = now;
     }
+}
+
+fn touched_at(trigger: &Path) -> Option<SystemTime> {
+    std::fs::metadata(trigger).ok()?.modified().ok()
 }
 
 /// Reads a bundle; the key must be the leaf's.
