@@ -1,0 +1,301 @@
+//! Running: the daemon, from the operator's file to the loop and back.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `shell` | the loop: carries out the driver's steps |
+//! | `hands` | sends each act and ask to the adapter it belongs to |
+//! | `equip` | makes the adapters of the operator's settings |
+//! | `configuration` | reads the file, keeps the last good one, notices changes |
+//! | `shelf` | the store's vault, as adapters see it |
+//! | `draw` | chance |
+//!
+//! Starting takes this order: configuration, store (its lock keeps a second daemon out), epoch,
+//! journal, adapters, loop. A configuration that cannot be used does not prevent starting where an
+//! earlier one is kept: the last good one is in force, and a finding says so.
+
+mod configuration;
+mod draw;
+mod equip;
+mod hands;
+mod shelf;
+mod shell;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use perennial_config::Settings;
+use perennial_core::driver::{Driver, Input, Loader, Step};
+use perennial_core::intent::Intent;
+use perennial_core::record::Record;
+use perennial_store::{Found, Journal as _, Options, Store, Vault, Writer};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+pub use configuration::{Configuration, Unusable};
+pub use draw::Draws;
+pub use equip::{Surroundings, equip};
+pub use hands::Hands;
+pub use shell::{End, Event, Look, Parts, Pulse, Shell};
+
+use crate::clock::Time;
+
+/// Why the daemon could not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration cannot be used, and no earlier one is kept.
+    #[error("{0}")]
+    Configuration(Unusable),
+    /// The store cannot be used.
+    #[error("{}", told(.0))]
+    Store(#[source] perennial_store::StoreError),
+    /// A solver, target or issuer cannot be set up.
+    #[error("set up the adapters: {0}")]
+    Equip(String),
+    /// The journal could not be written, so the process ends.
+    #[error("write the journal: {0}")]
+    Commit(#[source] perennial_store::AppendError),
+    /// The journal's thread could not be started.
+    #[error("start the journal's thread: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+fn told(error: &perennial_store::StoreError) -> String {
+    use std::error::Error as _;
+    let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+    format!("{error}{cause}\n\nhint: {}", error.advice())
+}
+
+/// What a daemon is started with.
+pub struct Start {
+    /// The operator's file or folder.
+    pub config: PathBuf,
+    /// The store's folder, where the configuration cannot say: it is unreadable.
+    pub store: PathBuf,
+    /// The clocks.
+    pub time: Time,
+    /// Chance.
+    pub draws: Draws,
+    /// What surrounds the adapters: resolvers, roots, as tests and the demo set them.
+    pub surroundings: Surroundings,
+    /// Told at every turn of the loop.
+    pub pulse: Pulse,
+}
+
+/// A daemon that is ready to run.
+pub struct Daemon {
+    shell: Shell,
+    first: Step,
+    events: UnboundedSender<Event>,
+    configuration: Configuration,
+    settings: Settings,
+    /// Keeps other daemons out for as long as this one lives.
+    lock: perennial_store::Lock,
+    surroundings: Surroundings,
+    shelf: Arc<shelf::VaultShelf>,
+    vault: Arc<dyn Vault>,
+    time: Time,
+}
+
+impl Daemon {
+    /// Reads, opens and loads everything. Nothing has been done to the outside yet, but that
+    /// listeners are bound.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is in the way, and what to do.
+    pub async fn prepare(
+        start: Start,
+        followers: Option<UnboundedSender<Record>>,
+    ) -> Result<Self, RunError> {
+        let configuration = Configuration::read(&start.config, &start.store);
+        let (configuration, declared) = configuration.map_err(RunError::Configuration)?;
+        let settings = declared.settings;
+        let options = Options { unseal: equip::unseal_path(&settings)? };
+        let store = Store::open(&settings.store.dir, &options).map_err(RunError::Store)?;
+        let Store { mut journal, vault, lock } = store;
+        let epoch = journal.acquire_epoch().map_err(RunError::Store)?;
+        let loader = load(&journal)?;
+        configuration.keep(&settings.store.dir);
+        let vault: Arc<dyn Vault> = Arc::new(vault);
+        let shelf = Arc::new(shelf::VaultShelf(Arc::clone(&vault)));
+        let hands = equip(
+            &declared.intent,
+            &settings,
+            &start.surroundings,
+            Arc::clone(&vault),
+            &start.time,
+        )
+        .await?;
+        let (events, inbox) = unbounded_channel();
+        let writer = spawn_writer(journal, epoch, &events)?;
+        let mut draws = start.draws;
+        let version = env!("CARGO_PKG_VERSION");
+        let (driver, first) = loader.start(version, epoch, start.time.now(), draws.next());
+        announce(&events, declared.intent, declared.refused);
+        let parts = Parts {
+            driver,
+            writer,
+            hands: Arc::new(hands),
+            time: start.time.clone(),
+            draws,
+            events: events.clone(),
+            inbox,
+            followers,
+            pulse: start.pulse,
+        };
+        Ok(Self {
+            shell: Shell::new(parts),
+            first,
+            events,
+            configuration,
+            settings,
+            lock,
+            surroundings: start.surroundings,
+            shelf,
+            vault,
+            time: start.time,
+        })
+    }
+
+    /// Returns where the loop listens: for the control socket, for signals, for tests.
+    #[must_use]
+    pub fn events(&self) -> UnboundedSender<Event> {
+        self.events.clone()
+    }
+
+    /// Returns the settings in force.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Runs until told to end. `reload` is told when the file is to be read again now; it is read
+    /// by itself when it changes.
+    ///
+    /// # Errors
+    ///
+    /// Returns why it ended by itself.
+    pub async fn run(self, reload: UnboundedReceiver<Reload>) -> Result<(), RunError> {
+        let watcher = Watcher {
+            configuration: self.configuration,
+            events: self.events,
+            surroundings: self.surroundings,
+            vault: self.vault,
+            time: self.time,
+        };
+        let watching = tokio::spawn(watcher.watch(reload));
+        let end = self.shell.run(self.first).await;
+        watching.abort();
+        drop((self.lock, self.shelf));
+        match end {
+            End::Stopped => Ok(()),
+            End::CommitFailed(error) => Err(RunError::Commit(error)),
+        }
+    }
+}
+
+/// A wish to read the configuration again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// Whether a person confirms that many certificates may go.
+    pub confirmed: bool,
+}
+
+/// Reads the configuration again when told, and when it changes.
+struct Watcher {
+    configuration: Configuration,
+    events: UnboundedSender<Event>,
+    surroundings: Surroundings,
+    vault: Arc<dyn Vault>,
+    time: Time,
+}
+
+/// How often the configuration's files are looked at.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
+
+impl Watcher {
+    async fn watch(mut self, mut reload: UnboundedReceiver<Reload>) {
+        loop {
+            let told = tokio::time::timeout(LOOK_EVERY, reload.recv()).await;
+            let confirmed = match told {
+                Ok(Some(reload)) => reload.confirmed,
+                // Nobody can tell any more; changes are noticed all the same.
+                Ok(None) => {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                    if !self.configuration.has_changed() {
+                        continue;
+                    }
+                    false
+                }
+                Err(_) if self.configuration.has_changed() => false,
+                Err(_) => continue,
+            };
+            self.take_on(confirmed).await;
+        }
+    }
+
+    /// Takes on what the files say now, or says why not.
+    async fn take_on(&mut self, confirmed: bool) {
+        let refuse = |message: String| {
+            Event::Input(Input::DeclarationRefused { message: message.into() })
+        };
+        let event = match self.configuration.read_again() {
+            Err(message) => refuse(message),
+            Ok(loaded) => {
+                let equipped = equip(
+                    &loaded.intent,
+                    &loaded.settings,
+                    &self.surroundings,
+                    Arc::clone(&self.vault),
+                    &self.time,
+                )
+                .await;
+                match equipped {
+                    Err(error) => refuse(error.to_string()),
+                    Ok(hands) => {
+                        self.configuration.keep(&loaded.settings.store.dir);
+                        // A loop that has ended reads nothing any more.
+                        let _ = self.events.send(Event::Hands(Arc::new(hands)));
+                        let intent = Box::new(loaded.intent);
+                        Event::Input(Input::Declared { intent, confirmed })
+                    }
+                }
+            }
+        };
+        let _ = self.events.send(event);
+    }
+}
+
+/// Folds the journal.
+fn load(journal: &perennial_store::SqliteJournal) -> Result<Loader, RunError> {
+    let mut loader = Loader::new();
+    let mut fold = |found: Found| {
+        if let Some(record) = found.record() {
+            loader.record(&record);
+        }
+    };
+    journal.read_all(&mut fold).map_err(RunError::Store)?;
+    Ok(loader)
+}
+
+fn spawn_writer(
+    journal: perennial_store::SqliteJournal,
+    epoch: u64,
+    events: &UnboundedSender<Event>,
+) -> Result<Writer, RunError> {
+    let events = events.clone();
+    let deliver = move |result| {
+        // Without a loop there is nobody to tell; what is durable is durable.
+        let _ = events.send(Event::Committed(result));
+    };
+    Writer::spawn(journal, epoch, deliver).map_err(RunError::Thread)
+}
+
+/// Tells the loop what is declared, and what could not be.
+fn announce(events: &UnboundedSender<Event>, intent: Intent, refused: Option<String>) {
+    let declared = Input::Declared { intent: Box::new(intent), confirmed: false };
+    let refused = refused.map(|message| Input::DeclarationRefused { message: message.into() });
+    for input in [Some(declared), refused].into_iter().flatten() {
+        // The receiving end is held by the shell that is made next.
+        let _ = events.send(Event::Input(input));
+    }
+}
