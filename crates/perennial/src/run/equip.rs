@@ -1,0 +1,333 @@
+//! Makes the adapters of the operator's settings.
+//!
+//! Secrets are read here, once for each equipping: a rotated credential is taken up when the
+//! configuration is read again (`SIGHUP`). Whatever cannot be had is told with the name of the
+//! thing it belongs to, and nothing of the new configuration is taken on.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use perennial_adapters::acme::{Client, Eab, Settings as AcmeSettings};
+use perennial_adapters::challenge::{
+    Listener, ProgramMode, ProgramSettings, Rfc2136Settings, SolverSettings, Solvers,
+    WebrootSettings,
+};
+use perennial_adapters::deploy::{
+    AccessSettings, FilesSettings, NginxSettings, PublicPaths, TargetSettings, Targets,
+};
+use perennial_adapters::dns::{PlaceSettings, Places};
+use perennial_adapters::probe::Probe;
+use perennial_config::{
+    HostPort, IssuerSettings, Secret, Settings, SolverSettings as Declared, TargetPlace,
+    TsigSettings,
+};
+use perennial_core::intent::Intent;
+use perennial_core::words::{Identifier, Name};
+use perennial_store::Vault;
+use perennial_wire::dns::{Resolver, Tsig, TsigAlgorithm};
+use perennial_wire::http::{Http, Plaintext, Roots as HttpRoots, Settings as HttpSettings};
+use perennial_wire::mac::MacAlgorithm;
+use perennial_wire::program::Program;
+use perennial_wire::shelf::Shelf;
+use perennial_wire::tls::Roots;
+
+use super::RunError;
+use super::hands::Hands;
+use super::shelf::VaultShelf;
+use crate::clock::Time;
+
+/// What surrounds the adapters beyond the operator's settings, and outlives a change of these.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Listeners for http-01, by their addresses: an unchanged one goes on listening.
+    listeners: Arc<Mutex<BTreeMap<Vec<SocketAddr>, Arc<Listener>>>>,
+}
+
+/// How long a command of the operator's may take.
+const COMMAND_LIMIT: Duration = Duration::from_secs(60);
+
+/// Returns where the secret that seals the store is; nothing where the store makes its own.
+pub(super) fn unseal_path(settings: &Settings) -> Result<Option<PathBuf>, RunError> {
+    match &settings.store.unseal {
+        None => Ok(None),
+        Some(Secret::File(path)) => Ok(Some(path.clone())),
+        Some(other) => {
+            let text = format!("the store's secret must be in a file, not {other}");
+            Err(RunError::Equip(text))
+        }
+    }
+}
+
+/// Makes every adapter.
+///
+/// # Errors
+///
+/// Returns which of them cannot be made, and why.
+pub async fn equip(
+    intent: &Intent,
+    settings: &Settings,
+    surroundings: &Surroundings,
+    vault: Arc<dyn Vault>,
+    time: &Time,
+) -> Result<Hands, RunError> {
+    let shelf: Arc<dyn Shelf> = Arc::new(VaultShelf(Arc::clone(&vault)));
+    let resolver = resolver(settings)?;
+    let mut issuers = BTreeMap::new();
+    for (name, issuer) in &settings.issuers {
+        let client = client(name, issuer, &shelf, time)?;
+        issuers.insert(name.clone(), client);
+    }
+    let mut solvers = BTreeMap::new();
+    let mut places = BTreeMap::new();
+    for (name, declared) in &settings.solvers {
+        let (solver, place) = solver(name, declared, surroundings, &resolver).await?;
+        solvers.insert(name.clone(), solver);
+        places.extend(place.map(|place| (name.clone(), place)));
+    }
+    let targets = targets(intent, settings)?;
+    Ok(Hands {
+        issuers,
+        solvers: Solvers::new(solvers),
+        places: Places::new(resolver.clone(), places),
+        targets: Targets::new(targets, &shelf, &time.logical()),
+        probe: probe(intent, settings, resolver, time)?,
+        vault,
+    })
+}
+
+fn failed(what: &str, name: &Name) -> impl Fn(&dyn Display) -> RunError {
+    let what = format!("{what} {name}");
+    move |cause| RunError::Equip(format!("{what}: {cause}"))
+}
+
+fn resolver(settings: &Settings) -> Result<Resolver, RunError> {
+    if !settings.resolvers.is_empty() {
+        return Ok(Resolver::recursive(settings.resolvers.clone()));
+    }
+    Resolver::system().map_err(|error| RunError::Equip(format!("the system's resolver: {error}")))
+}
+
+fn client(
+    name: &Name,
+    issuer: &IssuerSettings,
+    shelf: &Arc<dyn Shelf>,
+    time: &Time,
+) -> Result<Client, RunError> {
+    let failed = failed("issuer", name);
+    let roots = match &issuer.roots {
+        None => HttpRoots::Mozilla,
+        Some(path) => HttpRoots::Only(read(path).map_err(|e| failed(&e))?),
+    };
+    let plaintext = if issuer.directory.starts_with("http://") {
+        Plaintext::Allowed
+    } else {
+        Plaintext::Refused
+    };
+    let http = HttpSettings { roots, plaintext, ..HttpSettings::default() };
+    let http = Http::new(&http).map_err(|e| failed(&e))?;
+    let eab = match &issuer.eab {
+        None => None,
+        Some(eab) => {
+            let kid = eab.kid.text().map_err(|e| failed(&e))?;
+            let key = eab.key.text().map_err(|e| failed(&e))?;
+            Some(Eab::new(&kid, &key, MacAlgorithm::Hs256).map_err(|e| failed(&e))?)
+        }
+    };
+    let directory = issuer.directory.as_str().into();
+    let settings = AcmeSettings { issuer: name.clone(), directory, eab };
+    Ok(Client::new(settings, http, Arc::clone(shelf), time.logical()))
+}
+
+async fn solver(
+    name: &Name,
+    declared: &Declared,
+    surroundings: &Surroundings,
+    resolver: &Resolver,
+) -> Result<(SolverSettings, Option<PlaceSettings>), RunError> {
+    let failed = failed("solver", name);
+    Ok(match declared {
+        Declared::Listener { listen } => {
+            let listener = surroundings.listener(listen);
+            listener.start().await;
+            (SolverSettings::Listen(listener), None)
+        }
+        Declared::Webroot { dir } => {
+            (SolverSettings::Webroot(WebrootSettings { root: dir.clone() }), None)
+        }
+        Declared::Rfc2136(update) => {
+            let server = address(&update.server, resolver).await.map_err(|e| failed(&e))?;
+            let tsig = update.tsig.as_ref().map(tsig).transpose().map_err(|e| failed(&e))?;
+            let ttl_secs = u32::try_from(update.ttl.as_secs()).unwrap_or(u32::MAX);
+            let timeout = UPDATE_WITHIN;
+            let settings = Rfc2136Settings { server, tsig, ttl_secs, timeout };
+            let place = PlaceSettings {
+                follows_cname: true,
+                nameservers: update.nameservers.clone(),
+                server: Some(server),
+            };
+            (SolverSettings::Rfc2136(settings), Some(place))
+        }
+        Declared::Exec { program, env, nameservers } => {
+            let no_words = "the program is empty";
+            let mut made =
+                Program::new(program, COMMAND_LIMIT).ok_or_else(|| failed(&no_words))?;
+            for (variable, secret) in env {
+                let value = secret.text().map_err(|e| failed(&e))?;
+                made.env.insert(variable.clone(), value.to_string());
+            }
+            let settings = ProgramSettings { program: made, mode: ProgramMode::Default };
+            let place = PlaceSettings {
+                follows_cname: true,
+                nameservers: nameservers.clone(),
+                server: None,
+            };
+            (SolverSettings::Program(settings), Some(place))
+        }
+    })
+}
+
+/// How long one DNS update may take.
+const UPDATE_WITHIN: Duration = Duration::from_secs(10);
+
+impl Surroundings {
+    fn listener(&self, addresses: &[SocketAddr]) -> Arc<Listener> {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || Listener::new(addresses.to_vec());
+        Arc::clone(listeners.entry(addresses.to_vec()).or_insert_with(make))
+    }
+}
+
+async fn address(server: &HostPort, resolver: &Resolver) -> Result<SocketAddr, String> {
+    let HostPort { host, port } = server;
+    if let Ok(ip) = host.parse() {
+        return Ok(SocketAddr::new(ip, *port));
+    }
+    let found = resolver.addresses(host).await;
+    let found = found.iter().filter_map(|lookup| lookup.as_ref().ok());
+    let ip = found.flat_map(|lookup| lookup.addresses()).next();
+    let ip = ip.ok_or_else(|| format!("the server `{host}` has no address"))?;
+    Ok(SocketAddr::new(ip, *port))
+}
+
+fn tsig(settings: &TsigSettings) -> Result<Tsig, String> {
+    let key = settings.key.text().map_err(|error| error.to_string())?;
+    let key = base64::engine::general_purpose::STANDARD.decode(key.trim());
+    let key = key.map_err(|_| format!("the TSIG key `{}` is not base64", settings.name))?;
+    let algorithm = settings.algorithm.as_str();
+    let algorithm = TsigAlgorithm::parse(algorithm)
+        .ok_or_else(|| format!("the TSIG algorithm {algorithm} is not known"))?;
+    Tsig::new(&settings.name, algorithm, &key, Time::wall()).map_err(|error| error.to_string())
+}
+
+fn targets(
+    intent: &Intent,
+    settings: &Settings,
+) -> Result<BTreeMap<Name, TargetSettings>, RunError> {
+    let mut targets = BTreeMap::new();
+    for (name, declared) in &settings.targets {
+        let access = AccessSettings {
+            owner: declared.owner.clone(),
+            group: declared.group.clone(),
+            key_mode: declared.mode,
+            ..AccessSettings::default()
+        };
+        let program = |argv: &Option<Vec<String>>| {
+            argv.as_ref().and_then(|argv| Program::new(argv, COMMAND_LIMIT))
+        };
+        let files = |dir: PathBuf, paths: PublicPaths| {
+            TargetSettings::Files(FilesSettings {
+                dir,
+                paths,
+                access: access.clone(),
+                validate: program(&declared.validate),
+                reload: program(&declared.reload),
+            })
+        };
+        let target = match &declared.place {
+            TargetPlace::Folder(dir) => files(dir.clone(), PublicPaths::default()),
+            TargetPlace::Paths(paths) => {
+                let beside = paths.key.as_deref().and_then(Path::parent);
+                let beside = beside.ok_or_else(|| {
+                    failed("target", name)(&"the key's path has no folder")
+                })?;
+                let public = PublicPaths {
+                    fullchain: paths.fullchain.clone(),
+                    cert: paths.leaf.clone(),
+                    chain: paths.chain.clone(),
+                    key: paths.key.clone(),
+                };
+                files(beside.join(OWN_FOLDER), public)
+            }
+            TargetPlace::Nginx { dir, binary, prefix } => TargetSettings::Nginx(NginxSettings {
+                config: dir.clone(),
+                binary: binary.clone(),
+                prefix: prefix.clone(),
+                dir: folder_of(dir).join(OWN_FOLDER),
+                access,
+                certificates: certificates_of(intent, name),
+                limit: COMMAND_LIMIT,
+            }),
+        };
+        targets.insert(name.clone(), target);
+    }
+    Ok(targets)
+}
+
+/// The folder that versions are kept in where the operator names single files: beside these, so
+/// that switching is one rename on one file system.
+const OWN_FOLDER: &str = "perennial";
+
+fn folder_of(config: &Path) -> &Path {
+    if config.is_dir() { config } else { config.parent().unwrap_or(config) }
+}
+
+fn certificates_of(intent: &Intent, target: &Name) -> BTreeMap<Name, Box<[Identifier]>> {
+    let takes = intent.certificates.iter().filter(|(_, spec)| spec.targets.contains(target));
+    takes.map(|(name, spec)| (name.clone(), spec.identifiers.clone())).collect()
+}
+
+/// Clients of names that a private CA may issue for trust its roots too.
+fn probe(
+    intent: &Intent,
+    settings: &Settings,
+    resolver: Resolver,
+    time: &Time,
+) -> Result<Probe, RunError> {
+    let mut private = BTreeMap::new();
+    for (name, issuer) in &settings.issuers {
+        let Some(path) = &issuer.roots else { continue };
+        let failed = failed("issuer", name);
+        let pem = read(path).map_err(|e| failed(&e))?;
+        let roots = Roots::from_pem(name.as_str(), &pem).map_err(|e| failed(&e))?;
+        private.insert(name, roots);
+    }
+    let mut probe = Probe::new(resolver, Roots::mozilla(), time.logical());
+    for spec in intent.certificates.values() {
+        let roots = spec.issuers.iter().filter_map(|issuer| private.get(issuer));
+        let Some(roots) = roots.fold(None, |all: Option<Roots>, own| {
+            Some(all.unwrap_or_else(Roots::mozilla).and(own))
+        }) else {
+            continue;
+        };
+        for endpoint in &spec.endpoints {
+            probe = probe.with_roots_for(endpoint.server_name.clone(), roots.clone());
+        }
+    }
+    Ok(probe)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let within = std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    if within.len() > ROOTS_LIMIT {
+        return Err(format!("{}: larger than {ROOTS_LIMIT} bytes", path.display()));
+    }
+    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// How large a file of roots may be: Mozilla's are 230 kB.
+const ROOTS_LIMIT: u64 = 4 << 20;
