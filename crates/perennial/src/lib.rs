@@ -4,4 +4,5 @@
 //! here, so that tests can too.
 
 pub mod clock;
+pub mod run;
 pub mod sd_notify;

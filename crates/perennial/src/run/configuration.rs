@@ -25,13 +25,13 @@ pub struct Configuration {
 
 /// What is in force after starting.
 #[derive(Debug)]
-pub struct Declared {
+pub(super) struct Declared {
     /// What is wanted.
-    pub intent: Intent,
+    pub(super) intent: Intent,
     /// What adapters need.
-    pub settings: perennial_config::Settings,
+    pub(super) settings: perennial_config::Settings,
     /// Why the newest file was not used, if it was not.
-    pub refused: Option<String>,
+    pub(super) refused: Option<String>,
 }
 
 /// A configuration that cannot be used while none is kept: every message.
@@ -137,11 +137,8 @@ fn stamp(path: &Path) -> Stamp {
 fn kept(store: &Path) -> Option<Vec<Source>> {
     let text = fs::read_to_string(store.join(LAST_GOOD)).ok()?;
     let kept: Kept = serde_json::from_str(&text).ok()?;
-    let source = |source: KeptSource| Source {
-        name: source.name,
-        folder: source.folder,
-        text: source.text,
-    };
+    let source =
+        |source: KeptSource| Source { name: source.name, folder: source.folder, text: source.text };
     Some(kept.sources.into_iter().map(source).collect())
 }
 

@@ -22,7 +22,7 @@ impl Draws {
     }
 
     /// Returns the next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         match &mut self.state {
             Some(state) => {
                 *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,12 +23,11 @@ use perennial_adapters::deploy::{
 use perennial_adapters::dns::{PlaceSettings, Places};
 use perennial_adapters::probe::Probe;
 use perennial_config::{
-    HostPort, IssuerSettings, Secret, Settings, SolverSettings as Declared, TargetPlace,
-    TsigSettings,
+    HostPort, IssuerSettings, Settings, SolverSettings as Declared, TargetRecipe, TsigSettings,
 };
 use perennial_core::intent::Intent;
 use perennial_core::words::{Identifier, Name};
-use perennial_store::Vault;
+use perennial_store::{Unseal, Vault};
 use perennial_wire::dns::{Resolver, Tsig, TsigAlgorithm};
 use perennial_wire::http::{Http, Plaintext, Roots as HttpRoots, Settings as HttpSettings};
 use perennial_wire::mac::MacAlgorithm;
@@ -51,16 +50,9 @@ pub struct Surroundings {
 /// How long a command of the operator's may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 
-/// Returns where the secret that seals the store is; nothing where the store makes its own.
-pub(super) fn unseal_path(settings: &Settings) -> Result<Option<PathBuf>, RunError> {
-    match &settings.store.unseal {
-        None => Ok(None),
-        Some(Secret::File(path)) => Ok(Some(path.clone())),
-        Some(other) => {
-            let text = format!("the store's secret must be in a file, not {other}");
-            Err(RunError::Equip(text))
-        }
-    }
+/// Returns where the secret that seals the store comes from.
+pub(super) fn unseal(settings: &Settings) -> Unseal {
+    settings.store.unseal.clone().map_or(Unseal::Own, Unseal::File)
 }
 
 /// Makes every adapter.
@@ -89,12 +81,11 @@ pub async fn equip(
         solvers.insert(name.clone(), solver);
         places.extend(place.map(|place| (name.clone(), place)));
     }
-    let targets = targets(intent, settings)?;
     Ok(Hands {
         issuers,
         solvers: Solvers::new(solvers),
         places: Places::new(resolver.clone(), places),
-        targets: Targets::new(targets, &shelf, &time.logical()),
+        targets: Targets::new(targets(intent, settings), &shelf, &time.logical()),
         probe: probe(intent, settings, resolver, time)?,
         vault,
     })
@@ -174,13 +165,12 @@ async fn solver(
         }
         Declared::Exec { program, env, nameservers } => {
             let no_words = "the program is empty";
-            let mut made =
-                Program::new(program, COMMAND_LIMIT).ok_or_else(|| failed(&no_words))?;
+            let mut made = Program::new(program, COMMAND_LIMIT).ok_or_else(|| failed(&no_words))?;
             for (variable, secret) in env {
                 let value = secret.text().map_err(|e| failed(&e))?;
                 made.env.insert(variable.clone(), value.to_string());
             }
-            let settings = ProgramSettings { program: made, mode: ProgramMode::Default };
+            let settings = ProgramSettings { program: made, mode: ProgramMode::default() };
             let place = PlaceSettings {
                 follows_cname: true,
                 nameservers: nameservers.clone(),
@@ -209,7 +199,7 @@ async fn address(server: &HostPort, resolver: &Resolver) -> Result<SocketAddr, S
     }
     let found = resolver.addresses(host).await;
     let found = found.iter().filter_map(|lookup| lookup.as_ref().ok());
-    let ip = found.flat_map(|lookup| lookup.addresses()).next();
+    let ip = found.flat_map(perennial_wire::dns::Lookup::addresses).next();
     let ip = ip.ok_or_else(|| format!("the server `{host}` has no address"))?;
     Ok(SocketAddr::new(ip, *port))
 }
@@ -224,66 +214,49 @@ fn tsig(settings: &TsigSettings) -> Result<Tsig, String> {
     Tsig::new(&settings.name, algorithm, &key, Time::wall()).map_err(|error| error.to_string())
 }
 
-fn targets(
-    intent: &Intent,
-    settings: &Settings,
-) -> Result<BTreeMap<Name, TargetSettings>, RunError> {
-    let mut targets = BTreeMap::new();
-    for (name, declared) in &settings.targets {
+fn targets(intent: &Intent, settings: &Settings) -> BTreeMap<Name, TargetSettings> {
+    let target = |(name, declared): (&Name, &perennial_config::TargetSettings)| {
         let access = AccessSettings {
             owner: declared.owner.clone(),
             group: declared.group.clone(),
             key_mode: declared.mode,
             ..AccessSettings::default()
         };
-        let program = |argv: &Option<Vec<String>>| {
-            argv.as_ref().and_then(|argv| Program::new(argv, COMMAND_LIMIT))
-        };
-        let files = |dir: PathBuf, paths: PublicPaths| {
-            TargetSettings::Files(FilesSettings {
-                dir,
-                paths,
-                access: access.clone(),
-                validate: program(&declared.validate),
-                reload: program(&declared.reload),
-            })
-        };
-        let target = match &declared.place {
-            TargetPlace::Folder(dir) => files(dir.clone(), PublicPaths::default()),
-            TargetPlace::Paths(paths) => {
-                let beside = paths.key.as_deref().and_then(Path::parent);
-                let beside = beside.ok_or_else(|| {
-                    failed("target", name)(&"the key's path has no folder")
-                })?;
-                let public = PublicPaths {
-                    fullchain: paths.fullchain.clone(),
-                    cert: paths.leaf.clone(),
-                    chain: paths.chain.clone(),
-                    key: paths.key.clone(),
-                };
-                files(beside.join(OWN_FOLDER), public)
+        let dir = declared.dir.clone();
+        let made = match &declared.recipe {
+            TargetRecipe::Files { paths, validate, reload } => {
+                TargetSettings::Files(FilesSettings {
+                    dir,
+                    paths: PublicPaths {
+                        fullchain: paths.fullchain.clone(),
+                        cert: paths.cert.clone(),
+                        chain: paths.chain.clone(),
+                        key: paths.key.clone(),
+                    },
+                    access,
+                    validate: program(validate.as_deref()),
+                    reload: program(reload.as_deref()),
+                })
             }
-            TargetPlace::Nginx { dir, binary, prefix } => TargetSettings::Nginx(NginxSettings {
-                config: dir.clone(),
-                binary: binary.clone(),
-                prefix: prefix.clone(),
-                dir: folder_of(dir).join(OWN_FOLDER),
-                access,
-                certificates: certificates_of(intent, name),
-                limit: COMMAND_LIMIT,
-            }),
+            TargetRecipe::Nginx { config, binary, prefix } => {
+                TargetSettings::Nginx(NginxSettings {
+                    config: config.clone(),
+                    binary: binary.clone(),
+                    prefix: prefix.clone(),
+                    dir,
+                    access,
+                    certificates: certificates_of(intent, name),
+                    limit: COMMAND_LIMIT,
+                })
+            }
         };
-        targets.insert(name.clone(), target);
-    }
-    Ok(targets)
+        (name.clone(), made)
+    };
+    settings.targets.iter().map(target).collect()
 }
 
-/// The folder that versions are kept in where the operator names single files: beside these, so
-/// that switching is one rename on one file system.
-const OWN_FOLDER: &str = "perennial";
-
-fn folder_of(config: &Path) -> &Path {
-    if config.is_dir() { config } else { config.parent().unwrap_or(config) }
+fn program(argv: Option<&[String]>) -> Option<Program> {
+    argv.and_then(|argv| Program::new(argv, COMMAND_LIMIT))
 }
 
 fn certificates_of(intent: &Intent, target: &Name) -> BTreeMap<Name, Box<[Identifier]>> {

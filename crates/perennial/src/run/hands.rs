@@ -10,7 +10,7 @@ use perennial_adapters::dns::Places;
 use perennial_adapters::probe::Probe;
 use perennial_core::action::{ActKind, AskKind, Fact, Outcome, Reply};
 use perennial_core::words::{
-    BundleId, Blame, Failure, FailureKind, Fingerprint, KeyAlgorithm, KeyFacts, Name, Slot,
+    Blame, BundleId, Failure, FailureKind, Fingerprint, KeyAlgorithm, KeyFacts, Name, Slot,
 };
 use perennial_store::{StoreError, Vault, join_bundle};
 use perennial_wire::key::KeyPair;
@@ -111,11 +111,7 @@ impl Hands {
 }
 
 /// Returns the facts of the key in a slot, making it if there is none.
-fn made_key(
-    vault: &dyn Vault,
-    slot: &Slot,
-    algorithm: KeyAlgorithm,
-) -> Result<KeyFacts, String> {
+fn made_key(vault: &dyn Vault, slot: &Slot, algorithm: KeyAlgorithm) -> Result<KeyFacts, String> {
     let key = match vault.key(slot).map_err(told)? {
         Some(key) => key,
         None => {

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use perennial_config::Settings;
-use perennial_core::driver::{Driver, Input, Loader, Step};
+use perennial_core::driver::{Input, Loader, Step};
 use perennial_core::intent::Intent;
 use perennial_core::record::Record;
 use perennial_store::{Found, Journal as _, Options, Store, Vault, Writer};
@@ -109,7 +109,7 @@ impl Daemon {
         let configuration = Configuration::read(&start.config, &start.store);
         let (configuration, declared) = configuration.map_err(RunError::Configuration)?;
         let settings = declared.settings;
-        let options = Options { unseal: equip::unseal_path(&settings)? };
+        let options = Options { unseal: equip::unseal(&settings) };
         let store = Store::open(&settings.store.dir, &options).map_err(RunError::Store)?;
         let Store { mut journal, vault, lock } = store;
         let epoch = journal.acquire_epoch().map_err(RunError::Store)?;
@@ -129,7 +129,7 @@ impl Daemon {
         let writer = spawn_writer(journal, epoch, &events)?;
         let mut draws = start.draws;
         let version = env!("CARGO_PKG_VERSION");
-        let (driver, first) = loader.start(version, epoch, start.time.now(), draws.next());
+        let (driver, first) = loader.start(version, epoch, start.time.now(), draws.draw());
         announce(&events, declared.intent, declared.refused);
         let parts = Parts {
             driver,
@@ -235,9 +235,8 @@ impl Watcher {
 
     /// Takes on what the files say now, or says why not.
     async fn take_on(&mut self, confirmed: bool) {
-        let refuse = |message: String| {
-            Event::Input(Input::DeclarationRefused { message: message.into() })
-        };
+        let refuse =
+            |message: String| Event::Input(Input::DeclarationRefused { message: message.into() });
         let event = match self.configuration.read_again() {
             Err(message) => refuse(message),
             Ok(loaded) => {

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 /// The vault, put behind [`Shelf`].
 #[derive(Clone)]
-pub struct VaultShelf(pub Arc<dyn Vault>);
+pub(super) struct VaultShelf(pub(super) Arc<dyn Vault>);
 
 impl Shelf for VaultShelf {
     fn key(&self, slot: &Slot) -> Result<Zeroizing<Vec<u8>>, ShelfError> {

@@ -50,7 +50,10 @@ pub enum Event {
 }
 
 /// A function that is shown the driver, between two inputs.
-pub struct Look(pub Box<dyn FnOnce(&Driver, Timestamp) + Send>);
+pub struct Look(pub Looking);
+
+/// What a [`Look`] calls.
+pub type Looking = Box<dyn FnOnce(&Driver, Timestamp) + Send>;
 
 impl std::fmt::Debug for Look {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -153,7 +156,7 @@ impl Shell {
                     Err(error) => return End::CommitFailed(error),
                 },
             };
-            let step = self.driver.on(input, self.time.now(), self.draws.next());
+            let step = self.driver.on(input, self.time.now(), self.draws.draw());
             wake_at = self.carry_out(step);
         }
     }
@@ -273,7 +276,7 @@ impl Shell {
             while self.acting > 0 || !self.committing.is_empty() {
                 let Some(event) = self.inbox.recv().await else { return Ok(()) };
                 let Some(input) = self.take(event)? else { continue };
-                let step = self.driver.on(input, self.time.now(), self.draws.next());
+                let step = self.driver.on(input, self.time.now(), self.draws.draw());
                 if !step.append.records.is_empty() {
                     self.committing.push_back((step.append.number, vec![]));
                     self.writer.submit(step.append);
