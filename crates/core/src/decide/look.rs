@@ -105,8 +105,21 @@ pub(super) fn is_over(
     false
 }
 
+/// Returns whether an endpoint that serves this leaf shows that clients refuse it: a placeholder
+/// that somebody signed himself is no cover, however long it is valid.
+fn is_refused_by_clients(certificate: &Certificate, leaf: &LeafFacts) -> bool {
+    let shown = certificate.endpoints.iter().filter_map(|endpoint| endpoint.shown.as_ref().ok());
+    shown.flatten().any(|address| {
+        address.leaf == Some(leaf.fingerprint)
+            && matches!(
+                address.state,
+                SightState::Untrusted | SightState::IncompleteChain | SightState::Revoked
+            )
+    })
+}
+
 /// Returns the adoption of the best leaf that lies at a target, where we hold none: valid, for all
-/// the names, beside its key.
+/// the names, beside its key, and not refused by clients where it is served.
 pub(super) fn adopt(cx: &Context<'_>, certificate: &Certificate) -> Option<Event> {
     if certificate.leaf.is_some() {
         return None;
@@ -120,6 +133,7 @@ pub(super) fn adopt(cx: &Context<'_>, certificate: &Certificate) -> Option<Event
             && facts.ends_at() > cx.now
             && facts.for_servers
             && certificate.covers_all(facts)
+            && !is_refused_by_clients(certificate, facts)
     };
     let best = lying.filter(|facts| fits(facts)).max_by_key(|facts| facts.ends_at())?;
     Some(Event::LeafAdopted(Box::new(best.clone())))

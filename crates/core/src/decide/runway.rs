@@ -31,7 +31,10 @@ impl Runway {
     #[must_use]
     pub fn of(certificate: &Certificate) -> Self {
         let planned_at = super::due(certificate).at;
-        let held = certificate.leaf.as_ref().map(|leaf| leaf.facts.ends_at());
+        let held = match &certificate.leaf {
+            Some(leaf) => leaf.facts.ends_at(),
+            None => after(certificate.declared_at, FIRST_LEAF_WITHIN),
+        };
         let lying = certificate.targets.iter().filter_map(|ledger| match &ledger.found {
             Found::Leaf { facts, .. } if ledger.active().is_none() => Some(facts.ends_at()),
             _ => None,
@@ -39,9 +42,7 @@ impl Runway {
         let served =
             certificate.endpoints.iter().filter_map(|endpoint| endpoint.shown.as_ref().ok());
         let served = served.flatten().filter_map(|address| address.ends_at);
-        let lapse_at = held.into_iter().chain(lying).chain(served).min();
-        let lapse_at =
-            lapse_at.unwrap_or_else(|| after(certificate.declared_at, FIRST_LEAF_WITHIN));
+        let lapse_at = lying.chain(served).fold(held, Timestamp::min);
         Self { planned_at: planned_at.min(lapse_at), lapse_at }
     }
 

@@ -50,10 +50,17 @@ pub enum Event {
 }
 
 /// A function that is shown the driver, between two inputs.
-pub struct Look(pub Looking);
+pub struct Look(Looking);
 
 /// What a [`Look`] calls.
-pub type Looking = Box<dyn FnOnce(&Driver, Timestamp) + Send>;
+type Looking = Box<dyn FnOnce(&Driver, Timestamp) + Send>;
+
+impl Look {
+    /// Makes a look.
+    pub fn new(look: impl FnOnce(&Driver, Timestamp) + Send + 'static) -> Self {
+        Self(Box::new(look))
+    }
+}
 
 impl std::fmt::Debug for Look {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -1,5 +1,7 @@
-//! The whole: what no single crate can test of itself.
+//! The whole: what no single crate can test of itself, on real peers.
 
 #![cfg(test)] // so that the lints see tests, and what tests call, as tests
 
+mod issuing;
 mod tidy;
+mod world;
