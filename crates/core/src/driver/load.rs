@@ -49,6 +49,21 @@ impl Loader {
         }
     }
 
+    /// Takes in that a record could not be read at all: its stream is refused, or nothing if it is
+    /// not known whose it was.
+    pub fn unreadable(&mut self, stream: Option<Stream>, cause: &str) {
+        let stream = stream.unwrap_or_else(Stream::instance);
+        if stream.kind == StreamKind::Instance || self.refused.insert(stream.clone()) {
+            self.quarantined.push((stream, cause.into()));
+        }
+    }
+
+    /// Returns whether every record could be folded.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.quarantined.is_empty()
+    }
+
     fn fold(&mut self, record: &Record) -> Result<(), Box<str>> {
         let stream = &record.stream;
         let expected = self.state.version(stream) + 1;

@@ -8,7 +8,7 @@ mod instance;
 mod issuer;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -27,7 +27,7 @@ pub use issuer::{Account, Health, Issuer, OrderBudget, account_slot};
 use crate::event::{Checkpoint, Event};
 use crate::intent::{Intent, SolverSpec, TargetSpec};
 use crate::record::{Stream, StreamKind};
-use crate::words::Name;
+use crate::words::{BundleId, Fingerprint, Name, Slot};
 
 /// A certificate's place in the state. Only in memory; the journal has names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +57,17 @@ pub struct Declared<T> {
     pub spec: T,
     /// Whether it is still declared.
     pub declared: bool,
+}
+
+/// What of the vault is in use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InUse {
+    /// Slots whose keys are used, or will be by the next attempt.
+    pub slots: BTreeSet<Slot>,
+    /// Leaves whose chains have not been joined to a bundle yet.
+    pub chains: BTreeSet<Fingerprint>,
+    /// Bundles that targets are to have.
+    pub bundles: BTreeSet<BundleId>,
 }
 
 /// The shape of checkpoints that this release writes.
@@ -183,6 +194,25 @@ impl State {
                 c.undeclared_at.is_none().then(|| (*c.spec).clone())
             }),
         }
+    }
+
+    /// Returns what of the vault is in use: keys, chains and bundles that a record names and that
+    /// something may still need. Everything else there was left by a crash or is of the past.
+    #[must_use]
+    pub fn in_use(&self) -> InUse {
+        let mut used = InUse::default();
+        used.slots.extend(self.issuers.keys().map(account_slot));
+        for (name, certificate) in &self.certificates {
+            used.slots.insert(certificate.next_slot(name));
+            used.slots.extend(certificate.spent_key.clone());
+            used.bundles.extend(certificate.leaf.as_ref().and_then(|leaf| leaf.bundle));
+            let Attempt::Running(running) = &certificate.attempt else { continue };
+            used.slots.insert(running.plan.key.clone());
+            if let Stage::Fetched(leaf) = &running.stage {
+                used.chains.insert(leaf.fingerprint);
+            }
+        }
+        used
     }
 
     fn certificate_mut(&mut self, name: &Name) -> Option<&mut Certificate> {

@@ -77,7 +77,7 @@ pub async fn equip(
     let mut solvers = BTreeMap::new();
     let mut places = BTreeMap::new();
     for (name, declared) in &settings.solvers {
-        let (solver, place) = solver(name, declared, surroundings, &resolver).await?;
+        let (solver, place) = solver(name, declared, surroundings).await?;
         solvers.insert(name.clone(), solver);
         places.extend(place.map(|place| (name.clone(), place)));
     }
@@ -138,7 +138,6 @@ async fn solver(
     name: &Name,
     declared: &Declared,
     surroundings: &Surroundings,
-    resolver: &Resolver,
 ) -> Result<(SolverSettings, Option<PlaceSettings>), RunError> {
     let failed = failed("solver", name);
     Ok(match declared {
@@ -151,11 +150,12 @@ async fn solver(
             (SolverSettings::Webroot(WebrootSettings { root: dir.clone() }), None)
         }
         Declared::Rfc2136(update) => {
-            let server = address(&update.server, resolver).await.map_err(|e| failed(&e))?;
+            let HostPort { host, port } = &update.server;
+            let server = perennial_wire::host::HostPort { host: host.clone(), port: *port };
             let tsig = update.tsig.as_ref().map(tsig).transpose().map_err(|e| failed(&e))?;
             let ttl_secs = u32::try_from(update.ttl.as_secs()).unwrap_or(u32::MAX);
             let timeout = UPDATE_WITHIN;
-            let settings = Rfc2136Settings { server, tsig, ttl_secs, timeout };
+            let settings = Rfc2136Settings { server: server.clone(), tsig, ttl_secs, timeout };
             let place = PlaceSettings {
                 follows_cname: true,
                 nameservers: update.nameservers.clone(),
@@ -190,18 +190,6 @@ impl Surroundings {
         let make = || Listener::new(addresses.to_vec());
         Arc::clone(listeners.entry(addresses.to_vec()).or_insert_with(make))
     }
-}
-
-async fn address(server: &HostPort, resolver: &Resolver) -> Result<SocketAddr, String> {
-    let HostPort { host, port } = server;
-    if let Ok(ip) = host.parse() {
-        return Ok(SocketAddr::new(ip, *port));
-    }
-    let found = resolver.addresses(host).await;
-    let found = found.iter().filter_map(|lookup| lookup.as_ref().ok());
-    let ip = found.flat_map(perennial_wire::dns::Lookup::addresses).next();
-    let ip = ip.ok_or_else(|| format!("the server `{host}` has no address"))?;
-    Ok(SocketAddr::new(ip, *port))
 }
 
 fn tsig(settings: &TsigSettings) -> Result<Tsig, String> {

@@ -10,7 +10,7 @@ use perennial_adapters::dns::Places;
 use perennial_adapters::probe::Probe;
 use perennial_core::action::{ActKind, AskKind, Fact, Outcome, Reply};
 use perennial_core::words::{
-    Blame, BundleId, Failure, FailureKind, Fingerprint, KeyAlgorithm, KeyFacts, Name, Slot,
+    Blame, Failure, FailureKind, Fingerprint, KeyAlgorithm, KeyFacts, Name, Slot,
 };
 use perennial_store::{StoreError, Vault, join_bundle};
 use perennial_wire::key::KeyPair;
@@ -97,15 +97,11 @@ impl Hands {
         settled("drop a key", dropped.await.map(|()| Fact::KeyDropped))
     }
 
-    /// Joins chain and key; the chain alone is not needed any more afterwards.
+    /// Joins chain and key. The chain stays until the next start's sweep: before the outcome is
+    /// durable it may be needed again.
     async fn keep_bundle(&self, leaf: Fingerprint, key: &Slot) -> Outcome {
         let (vault, key) = (Arc::clone(&self.vault), key.clone());
-        let kept = blocking(move || -> Result<BundleId, String> {
-            let bundle = join_bundle(&*vault, leaf, &key).map_err(told)?;
-            // A crash before this line leaves a chain that nobody needs, and no secret in it.
-            vault.drop_chain(leaf).map_err(told)?;
-            Ok(bundle)
-        });
+        let kept = blocking(move || join_bundle(&*vault, leaf, &key).map_err(told));
         settled("keep a bundle", kept.await.map(Fact::Kept))
     }
 }

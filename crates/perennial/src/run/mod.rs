@@ -26,7 +26,8 @@ use std::sync::Arc;
 use perennial_config::Settings;
 use perennial_core::driver::{Input, Loader, Step};
 use perennial_core::intent::Intent;
-use perennial_core::record::Record;
+use perennial_core::record::{Record, Stream};
+use perennial_core::state::InUse;
 use perennial_store::{Found, Journal as _, Options, Store, Vault, Writer};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -90,7 +91,6 @@ pub struct Daemon {
     /// Keeps other daemons out for as long as this one lives.
     lock: perennial_store::Lock,
     surroundings: Surroundings,
-    shelf: Arc<shelf::VaultShelf>,
     vault: Arc<dyn Vault>,
     time: Time,
 }
@@ -116,7 +116,9 @@ impl Daemon {
         let loader = load(&journal)?;
         configuration.keep(&settings.store.dir);
         let vault: Arc<dyn Vault> = Arc::new(vault);
-        let shelf = Arc::new(shelf::VaultShelf(Arc::clone(&vault)));
+        if loader.is_whole() {
+            sweep(&*vault, &loader.state().in_use()).map_err(RunError::Store)?;
+        }
         let hands = equip(
             &declared.intent,
             &settings,
@@ -150,7 +152,6 @@ impl Daemon {
             settings,
             lock,
             surroundings: start.surroundings,
-            shelf,
             vault,
             time: start.time,
         })
@@ -185,7 +186,7 @@ impl Daemon {
         let watching = tokio::spawn(watcher.watch(reload));
         let end = self.shell.run(self.first).await;
         watching.abort();
-        drop((self.lock, self.shelf));
+        drop(self.lock);
         match end {
             End::Stopped => Ok(()),
             End::CommitFailed(error) => Err(RunError::Commit(error)),
@@ -267,13 +268,30 @@ impl Watcher {
 /// Folds the journal.
 fn load(journal: &perennial_store::SqliteJournal) -> Result<Loader, RunError> {
     let mut loader = Loader::new();
-    let mut fold = |found: Found| {
-        if let Some(record) = found.record() {
-            loader.record(&record);
+    let mut fold = |found: Found| match found {
+        Found::Entry(entry) => loader.record(&entry.record),
+        Found::Unreadable(unreadable) => {
+            loader.unreadable(Stream::try_from(unreadable.stream).ok(), &unreadable.why);
         }
     };
     journal.read_all(&mut fold).map_err(RunError::Store)?;
     Ok(loader)
+}
+
+/// Drops keys, chains and bundles that nothing needs: a crash left them, or they are of the past.
+/// Done before anything is in flight, so that nothing is dropped that is about to be named, and
+/// only where every stream could be folded: a quarantined one may need what is there.
+fn sweep(vault: &dyn Vault, used: &InUse) -> Result<(), perennial_store::StoreError> {
+    for slot in vault.keys()?.into_iter().filter(|slot| !used.slots.contains(slot)) {
+        vault.drop_key(&slot)?;
+    }
+    for leaf in vault.chains()?.into_iter().filter(|leaf| !used.chains.contains(leaf)) {
+        vault.drop_chain(leaf)?;
+    }
+    for bundle in vault.bundles()?.into_iter().filter(|bundle| !used.bundles.contains(bundle)) {
+        vault.drop_bundle(bundle)?;
+    }
+    Ok(())
 }
 
 fn spawn_writer(

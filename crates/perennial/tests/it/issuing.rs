@@ -1,5 +1,7 @@
 //! Issuing, deploying and seeing on real peers: Pebble validates, nginx serves.
 
+use perennial::run::Reload;
+use perennial_core::driver::Driver;
 use perennial_core::state::DeployStep;
 use perennial_peers::{
     Authority, ChallTestSrv, Nginx, NginxOptions, Pebble, PebbleOptions, Port, Server,
@@ -64,13 +66,25 @@ endpoints = ["www.example.test:{https}"]
     );
     let config = configure(folder.path(), &config);
     let mut daemon = Running::start(&config).await;
-    daemon
-        .until("leaf seen at the endpoint", |driver, _| {
-            let (_, _, certificate) = driver.state().certificates().next()?;
-            let ledger = certificate.targets.first()?;
-            matches!(ledger.step, DeployStep::Seen { .. }).then_some(())
-        })
-        .await;
-    println!("{}", daemon.journal());
+    assert_eq!(daemon.until("leaf seen at the endpoint", |driver, _| seen_leaf(driver)).await, 1);
+    daemon.renew("www");
+    daemon.until("second leaf seen", |driver, _| seen_leaf(driver).filter(|leaf| *leaf == 2)).await;
+    std::fs::write(&config, "[broken").unwrap();
+    daemon.reload.send(Reload { confirmed: false }).unwrap();
+    daemon.until("refusal", |driver, _| driver.state().instance.refused.clone()).await;
     daemon.stop().await;
+    // The last good configuration is in force at the next start, and the refusal is remembered.
+    let mut daemon = Running::start(&config).await;
+    daemon.until("refusal", |driver, _| driver.state().instance.refused.clone()).await;
+    assert_eq!(daemon.look(|driver, _| seen_leaf(driver)).await, Some(2));
+    daemon.stop().await;
+}
+
+/// Returns the number of the leaf that was seen at the only target's endpoints.
+fn seen_leaf(driver: &Driver) -> Option<u32> {
+    let (_, _, certificate) = driver.state().certificates().next()?;
+    match certificate.targets.first()?.step {
+        DeployStep::Seen { leaf, .. } => Some(leaf),
+        _ => None,
+    }
 }

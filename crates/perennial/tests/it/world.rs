@@ -13,10 +13,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// A daemon that runs in this process, with everything it writes in a folder of its own.
-pub struct Running {
-    pub events: UnboundedSender<Event>,
-    pub records: UnboundedReceiver<Record>,
-    pub reload: UnboundedSender<Reload>,
+pub(crate) struct Running {
+    pub(crate) events: UnboundedSender<Event>,
+    pub(crate) records: UnboundedReceiver<Record>,
+    pub(crate) reload: UnboundedSender<Reload>,
     task: JoinHandle<Result<(), RunError>>,
     seen: Vec<Record>,
 }
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Running {
     /// Starts a daemon with the configuration at `config`.
-    pub async fn start(config: &Path) -> Self {
+    pub(crate) async fn start(config: &Path) -> Self {
         let (followers, records) = unbounded_channel();
         let start = Start {
             config: config.to_path_buf(),
@@ -43,25 +43,8 @@ impl Running {
         Self { events, records, reload, task, seen: Vec::new() }
     }
 
-    /// Waits for a record; shows the journal if none comes.
-    pub async fn record(&mut self, what: &str, is_it: impl Fn(&Record) -> bool) -> Record {
-        let waiting = async {
-            while let Some(record) = self.records.recv().await {
-                self.seen.push(record.clone());
-                if is_it(&record) {
-                    return Some(record);
-                }
-            }
-            None
-        };
-        match tokio::time::timeout(PATIENCE, waiting).await {
-            Ok(Some(record)) => record,
-            _ => panic!("no record of {what}; the journal:\n{}", self.journal()),
-        }
-    }
-
     /// Waits until the driver's state is as wanted.
-    pub async fn until<T: Send + 'static>(
+    pub(crate) async fn until<T: Send + 'static>(
         &mut self,
         what: &str,
         look: impl Fn(&Driver, Timestamp) -> Option<T> + Clone + Send + 'static,
@@ -77,7 +60,7 @@ impl Running {
     }
 
     /// Looks at the driver's state.
-    pub async fn look<T: Send + 'static>(
+    pub(crate) async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Driver, Timestamp) -> T + Send + 'static,
     ) -> T {
@@ -90,13 +73,13 @@ impl Running {
     }
 
     /// Asks for a renewal.
-    pub fn renew(&self, certificate: &str) {
+    pub(crate) fn renew(&self, certificate: &str) {
         let input = Input::Renew { certificate: certificate.into() };
         self.events.send(Event::Input(input)).expect("the loop runs");
     }
 
     /// Returns the journal so far, a line each.
-    pub fn journal(&mut self) -> String {
+    pub(crate) fn journal(&mut self) -> String {
         while let Ok(record) = self.records.try_recv() {
             self.seen.push(record);
         }
@@ -106,14 +89,14 @@ impl Running {
     }
 
     /// Ends the daemon as a signal would.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         let _ = self.events.send(Event::Stop);
         self.task.await.expect("the daemon ends").expect("it ends well");
     }
 }
 
 /// Writes a configuration into a folder.
-pub fn configure(folder: &Path, text: &str) -> PathBuf {
+pub(crate) fn configure(folder: &Path, text: &str) -> PathBuf {
     let path = folder.join("perennial.toml");
     std::fs::write(&path, text).expect("write the configuration");
     path
