@@ -67,15 +67,20 @@ async fn configured_servers_stand_for_those_found_and_the_solvers_own_for_none()
         "@ SOA ns.nowhere.example. hostmaster 1 3600 600 86400 1\n@ NS ns.nowhere.example.";
     let bind = Bind::start(DnsOptions::serving([
         Zone::new("example.org", records),
-        Zone::new("nowhere.example", ""),
+        Zone::new("nowhere.example", "@ SOA a hostmaster 1 3600 600 86400 1\n@ NS a.example.org."),
     ]))
     .await
     .unwrap();
-    // `ns.nowhere.example` leads to the server itself only by its own zone's NS.
+    let record = "_acme-challenge.example.org";
+    let own = PlaceSettings { server: Some(bind.addr().into()), ..following() };
+    let found = locate(&places(bind.addr(), own.clone()), "example.org").await;
+    assert_eq!(found, place(record, "example.org", &[bind.addr()]));
+    let found = locate(&places(bind.addr(), following()), "example.org").await;
+    assert_eq!(found, place(record, "example.org", &[]));
     let other: SocketAddr = "127.0.0.9:5353".parse().unwrap();
-    let settings = PlaceSettings { nameservers: vec![other], ..following() };
+    let settings = PlaceSettings { nameservers: vec![other], ..own };
     let found = locate(&places(bind.addr(), settings), "example.org").await;
-    assert_eq!(found, place("_acme-challenge.example.org", "example.org", &[other]));
+    assert_eq!(found, place(record, "example.org", &[other]));
 }
 
 #[tokio::test]
