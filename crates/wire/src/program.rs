@@ -7,9 +7,10 @@
 //! Rust's own habit, and what we inherited ourselves is marked so before each start.
 //!
 //! A program that outlives its limit is killed together with what it started: it gets a process
-//! group of its own, and that group is ended before the program is reaped, so that its number cannot
-//! have been given to anybody else. A program that ends in time may leave a daemon behind (a reload
-//! that starts a server); that one is left alone, and nobody waits for it to close its output.
+//! group of its own, and that group is ended before the program is reaped, so that its number
+//! cannot have been given to anybody else. A program that ends in time may leave a daemon behind (a
+//! reload that starts a server); that one is left alone, and nobody waits for it to close its
+//! output.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -145,7 +146,12 @@ pub enum ProgramError {
         said: String,
     },
     /// It outlived its limit and was killed with all that it started.
-    #[error("`{}` did not end within {} s and was killed{}", program.display(), limit.as_secs_f32(), saying(said))]
+    #[error(
+        "`{}` did not end within {} s and was killed{}",
+        program.display(),
+        limit.as_secs_f32(),
+        saying(said)
+    )]
     TimedOut {
         /// Which program.
         program: PathBuf,

@@ -1,7 +1,8 @@
 //! Just enough HTTP to show an http-01 answer.
 //!
-//! A request is read up to its empty line, answered, and the connection is closed. The requests come
-//! from anybody: their length and their time are bounded, and nothing but the path is looked at.
+//! A request is read up to its empty line, answered, and the connection is closed. The requests
+//! come from anybody: their length and their time are bounded, and nothing but the path is looked
+//! at.
 
 use std::time::Duration;
 

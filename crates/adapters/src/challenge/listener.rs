@@ -1,8 +1,8 @@
 //! http-01 by a server of our own.
 //!
 //! It serves the answers that are up and nothing else. It starts with the daemon; an address that
-//! cannot be had then is tried again whenever an answer is presented, so that a port freed later needs
-//! no restart. After a crash no answer is up: core presents those it still needs.
+//! cannot be had then is tried again whenever an answer is presented, so that a port freed later
+//! needs no restart. After a crash no answer is up: core presents those it still needs.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -138,8 +138,8 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Accepts for ever. Each connection is bounded in time and size by [`http::serve`], and all of them
-/// in number: beyond it, they wait in the kernel's queue.
+/// Accepts for ever. Each connection is bounded in time and size by [`http::serve`], and all of
+/// them in number: beyond it, they wait in the kernel's queue.
 async fn accept(socket: TcpListener, table: Arc<Table>) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {

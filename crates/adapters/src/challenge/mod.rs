@@ -1,15 +1,15 @@
 //! Solvers: means to put challenge answers up and to take them down.
 //!
 //! Presenting is idempotent, and so is withdrawing: both are repeated after a crash, and an answer
-//! that is not there is withdrawn already. What must be taken down later is never kept in memory: the
-//! act carries all of it.
+//! that is not there is withdrawn already. What must be taken down later is never kept in memory:
+//! the act carries all of it.
 //!
 //! | solver | answers | a crash leaves |
 //! |---|---|---|
 //! | [`Listener`] | http-01, from memory, by a server of our own | nothing: core presents again |
-//! | [`WebrootSettings`] | http-01, as a file that some web server serves | the file, withdrawn later |
+//! | [`WebrootSettings`] | http-01, as a file of some web server | the file, withdrawn later |
 //! | [`Rfc2136Settings`] | dns-01, by signed update | the record, withdrawn later |
-//! | [`ProgramSettings`] | dns-01, by a program in the convention of lego's `exec` | as the program leaves it |
+//! | [`ProgramSettings`] | dns-01, by a program as of lego's `exec` | what the program leaves |
 
 mod http;
 mod listener;
@@ -40,8 +40,8 @@ use webroot::Webroot;
 /// How a solver answers.
 #[derive(Clone, Debug)]
 pub enum SolverSettings {
-    /// By a server of our own, which outlives reloads of the configuration: several solvers, and the
-    /// solvers of the next configuration, share it.
+    /// By a server of our own, which outlives reloads of the configuration: several solvers, and
+    /// the solvers of the next configuration, share it.
     Listen(Arc<Listener>),
     /// By files below a web server's root.
     Webroot(WebrootSettings),

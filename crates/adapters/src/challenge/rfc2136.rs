@@ -1,9 +1,9 @@
 //! dns-01 by signed DNS updates.
 //!
-//! Presenting adds exactly one value to the record's set, withdrawing deletes exactly that value; what
-//! others put there stays. Both are one message each, and the server makes them take effect once
-//! however often they arrive. Updates of one zone go one after the other: some servers answer the
-//! second of two at once with SERVFAIL.
+//! Presenting adds exactly one value to the record's set, withdrawing deletes exactly that value;
+//! what others put there stays. Both are one message each, and the server makes them take effect
+//! once however often they arrive. Updates of one zone go one after the other: some servers answer
+//! the second of two at once with SERVFAIL.
 //!
 //! Source: RFC 2136, RFC 8945.
 

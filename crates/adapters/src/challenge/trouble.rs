@@ -33,7 +33,11 @@ pub(super) enum Trouble {
     Server { server: HostPort, source: io::Error },
     #[error("{error}")]
     Dns { zone: Box<str>, error: Box<DnsError> },
-    #[error("{server} answered the update with {}: {}", mnemonic(*code), update_hint(*code, *signed))]
+    #[error(
+        "{server} answered the update with {}: {}",
+        mnemonic(*code),
+        update_hint(*code, *signed)
+    )]
     Update { zone: Box<str>, server: SocketAddr, code: ResponseCode, signed: Signed },
     #[error(transparent)]
     Program(#[from] ProgramError),
@@ -67,9 +71,9 @@ fn listen_hint(source: &io::Error) -> &'static str {
 const fn update_hint(code: ResponseCode, signed: Signed) -> &'static str {
     match code {
         ResponseCode::NotAuth if matches!(signed, Signed::No) => {
-            "it wants updates to be signed (`tsig = ...`), or is not the primary server of this zone"
+            "it wants updates to be signed (`tsig = ...`), or is not the primary of this zone"
         }
-        ResponseCode::NotAuth => "it is not the primary server of this zone",
+        ResponseCode::NotAuth => "it is not the primary of this zone",
         ResponseCode::Refused => "its policy does not let this key change this record",
         ResponseCode::ServFail => "it could not change the zone; its own log says why",
         ResponseCode::NotZone => "the record does not belong to the zone",

@@ -1,8 +1,9 @@
 //! http-01 by files that some web server serves.
 //!
 //! An answer is written under a hidden name and renamed, so that a server never shows half of one.
-//! Directories that we make carry a mark, so that only those are removed when they fall empty: memory
-//! would not survive a crash, and the web server's administrator may have made an empty one on purpose.
+//! Directories that we make carry a mark, so that only those are removed when they fall empty:
+//! memory would not survive a crash, and the web server's administrator may have made an empty one
+//! on purpose.
 
 use std::fs;
 use std::io::{self, Write as _};

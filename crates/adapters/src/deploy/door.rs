@@ -1,7 +1,7 @@
 //! Paths that a server is configured with, and how they come to lead into our folder.
 //!
-//! Servers read fixed paths, often two of them, and two renames are two moments. So a path becomes a
-//! symbolic link *through* our folder, and the switch is one rename inside it:
+//! Servers read fixed paths, often two of them, and two renames are two moments. So a path becomes
+//! a symbolic link *through* our folder, and the switch is one rename inside it:
 //!
 //! ```text
 //! /etc/ssl/www.pem -> <folder>/current/fullchain.pem
@@ -11,8 +11,8 @@
 //! Files that were there before us, and that we may take over, would still change at two moments.
 //! They go through a *door*: first their bytes are copied to a directory `before-*`, the link
 //! `door-*` is pointed at it, and the paths are replaced by links through the door: nothing that is
-//! read has changed yet. Then the door is pointed at `current`, in one rename, and going back is one
-//! rename too. The files themselves are kept beside their paths as `<name>.before-perennial`.
+//! read has changed yet. Then the door is pointed at `current`, in one rename, and going back is
+//! one rename too. The files themselves are kept beside their paths as `<name>.before-perennial`.
 
 use std::fs;
 use std::io;
@@ -114,8 +114,9 @@ impl Group {
             }
         }
         let (number, open) = self.door(layout)?;
-        // A key that has no leaf beside it serves nobody; it is not copied, and replaced afterwards.
-        // (Where a crash left the leaf led through the door already, the key has to follow.)
+        // A key that has no leaf beside it serves nobody; it is not copied, and replaced
+        // afterwards. (Where a crash left the leaf led through the door already, the key has to
+        // follow.)
         let alone = !open && shown.iter().all(|content| content.file == File::Key);
         if foreign.is_empty() || alone {
             return Ok(Vec::new());

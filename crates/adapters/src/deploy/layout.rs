@@ -1,4 +1,5 @@
-//! Where the bundles of one certificate lie at a target, and how one of them becomes the active one.
+//! Where the bundles of one certificate lie at a target, and how one of them becomes the active
+//! one.
 //!
 //! ```text
 //! <dir>/<certificate>/
@@ -7,7 +8,7 @@
 //!   91d3c0aa5b6e2f10/     the next one, staged
 //!   current -> 4f0c6b2e9d1a7788        what servers are pointed at
 //!   previous -> ...                    what to go back to
-//!   .staging-*, .removing-*            half made or half removed: nobody's, cleared at the next stage
+//!   .staging-*, .removing-*            half made or half removed, cleared by the next stage
 //! ```
 //!
 //! A directory gets its name only when it is whole and durable, and its files are never changed
@@ -144,7 +145,8 @@ impl Layout {
 
     /// Plans to make a bundle lie in the folder, for nobody to see yet.
     ///
-    /// Nothing is planned for a bundle that lies there already with the right bytes, owner and mode.
+    /// Nothing is planned for a bundle that lies there already with the right bytes, owner and
+    /// mode.
     pub(super) fn plan_stage(
         &self,
         id: BundleId,

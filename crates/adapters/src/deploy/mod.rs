@@ -1,18 +1,18 @@
 //! Targets: places bundles are written to.
 //!
 //! A target proves nothing (law 5); what it must do is never make things worse (law 6). So a bundle
-//! is first staged where nobody reads it, then checked by the target's own means, then made active by
-//! one rename, and if the server cannot be told, the one before is made active again.
+//! is first staged where nobody reads it, then checked by the target's own means, then made active
+//! by one rename, and if the server cannot be told, the one before is made active again.
 //!
 //! | act | leaves behind when a crash stops it | repeated |
 //! |---|---|---|
-//! | `Stage` | a directory without a name, cleared by the next stage | finds the bundle there, or begins anew |
+//! | `Stage` | what the next stage clears | finds the bundle there, or begins anew |
 //! | `Validate` | nothing | checks again |
-//! | `Activate` | the old bundle active, or the new one active and the server not told | tells the server again |
+//! | `Activate` | the old bundle active, or the new one and the server not told | tells it again |
 //!
 //! Two recipes: [`FilesSettings`], a directory with optional fixed paths and commands, and
-//! [`NginxSettings`], which reads nginx's configuration to know which files serve which names. Neither
-//! edits a server's configuration. Both keep one act at a time per target.
+//! [`NginxSettings`], which reads nginx's configuration to know which files serve which names.
+//! Neither edits a server's configuration. Both keep one act at a time per target.
 
 mod access;
 mod door;
@@ -59,8 +59,8 @@ pub struct Targets {
 impl Targets {
     /// Makes the targets of what was configured.
     ///
-    /// `logical` is the clock that certificates are judged by: a bundle that has expired is not gone
-    /// back to.
+    /// `logical` is the clock that certificates are judged by: a bundle that has expired is not
+    /// gone back to.
     #[must_use]
     pub fn new(
         settings: BTreeMap<Name, TargetSettings>,

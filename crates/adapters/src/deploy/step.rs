@@ -1,8 +1,8 @@
 //! Small steps on a file system.
 //!
-//! Everything this room writes is first planned as a list of steps, each of which is one change that
-//! a crash either leaves undone or done (writing a file may also be left half done). So a test can
-//! stop after every step, look at what lies there, and go on from it.
+//! Everything this room writes is first planned as a list of steps, each of which is one change
+//! that a crash either leaves undone or done (writing a file may also be left half done). So a test
+//! can stop after every step, look at what lies there, and go on from it.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -142,7 +142,8 @@ impl Writer {
     }
 }
 
-/// Plans to make a link say something else in one moment: made under a name beside it, then renamed.
+/// Plans to make a link say something else in one moment: made under a name beside it, then
+/// renamed.
 pub(super) fn relink(to: &Path, at: &Path) -> [Step; 2] {
     let made = beside(at, "perennial-new");
     [
@@ -196,8 +197,8 @@ fn write(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Copies where a second name is not possible: some file systems have none, and the kernel may refuse
-/// them for files of others.
+/// Copies where a second name is not possible: some file systems have none, and the kernel may
+/// refuse them for files of others.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(from)?;
     if metadata.is_symlink() {

@@ -24,7 +24,8 @@ pub(super) struct Target {
     settings: TargetSettings,
     shelf: Arc<dyn Shelf>,
     logical: Clock,
-    /// Held by whoever writes here: two acts at once would clear each other's half made directories.
+    /// Held by whoever writes here: two acts at once would clear each other's half made
+    /// directories.
     writing: Mutex<()>,
 }
 

@@ -63,7 +63,7 @@ const fn aftermath(after: &Aftermath) -> &'static str {
     match after {
         Aftermath::RolledBack => "; the bundle before it is active again",
         Aftermath::RolledBackUntold => {
-            "; the bundle before it is active again, but the server could not be told of that either"
+            "; the bundle before it is active again, but the server could not be told of that"
         }
         Aftermath::Kept => "; the new bundle stays",
     }

@@ -1,8 +1,8 @@
 //! Looking: where a DNS answer goes, and who shows it.
 //!
-//! `Locate` follows the CNAME chain from `_acme-challenge.<name>`, finds the zone that holds its end
-//! and where that zone's servers are. `Look` asks every one of them, each alone and all at once,
-//! whether it shows the answer. Neither changes anything.
+//! `Locate` follows the CNAME chain from `_acme-challenge.<name>`, finds the zone that holds its
+//! end and where that zone's servers are. `Look` asks every one of them, each alone and all at
+//! once, whether it shows the answer. Neither changes anything.
 
 mod locate;
 mod look;

@@ -28,7 +28,8 @@ impl Trouble {
         let (kind, blame) = match self {
             Self::NotOurs | Self::UnknownSolver | Self::Placeless => (Refused, Blame::Ourselves),
             Self::Address(identifier) => (Refused, Blame::Name(identifier.clone())),
-            // Servers that recurse for us fail sooner than this; it is the name's own that are slow.
+            // Servers that recurse for us fail sooner than this; it is the name's own that are
+            // slow.
             Self::Late(identifier) => (Transient, Blame::Name(identifier.clone())),
             Self::Lookup { identifier, error } => match &**error {
                 DnsError::Timeout { server, .. }

@@ -33,7 +33,8 @@ impl Block {
     /// Returns whether a certificate for these identifiers is accepted for all its names.
     ///
     /// Names that no client can ask for (`_`, the empty one) do not count; a block with no other
-    /// names is covered by nothing. Regular expressions and trailing wildcards are covered by nothing.
+    /// names is covered by nothing. Regular expressions and trailing wildcards are covered by
+    /// nothing.
     pub(super) fn is_covered_by(&self, identifiers: &[Identifier]) -> bool {
         let mut names = self.names.iter().filter(|name| is_asked_for(name)).peekable();
         names.peek().is_some() && names.all(|name| is_covered(name, identifiers))

@@ -1,9 +1,9 @@
 //! The words of nginx's configuration language.
 //!
 //! Words are separated by white space; `;` ends a directive, `{` and `}` hold a block, `#` where a
-//! word could begin starts a comment. A word may be quoted as a whole by `"` or `'`; a backslash keeps
-//! the next character from meaning anything; the brace of `${variable}` opens no block. The body of a
-//! `*_by_lua_block` is Lua, and is passed over.
+//! word could begin starts a comment. A word may be quoted as a whole by `"` or `'`; a backslash
+//! keeps the next character from meaning anything; the brace of `${variable}` opens no block. The
+//! body of a `*_by_lua_block` is Lua, and is passed over.
 
 /// A word or a mark, and its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,7 +216,9 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn whatever_stands_there_is_read_or_refused(text in "[a-z${}\\\\;#'\" \n_-]{0,80}|\\PC{0,80}") {
+        fn whatever_stands_there_is_read_or_refused(
+            text in "[a-z${}\\\\;#'\" \n_-]{0,80}|\\PC{0,80}"
+        ) {
             if let Ok(tokens) = lex(&text) {
                 let last = text.matches('\n').count() + 1;
                 proptest::prop_assert!(tokens.iter().all(|token| token.line <= last));

@@ -1,14 +1,14 @@
 //! The `nginx` recipe: reads nginx's configuration to know which files serve which names.
 //!
 //! Server blocks whose names a certificate covers are its blocks. Blocks that read our folder are
-//! served by it already. Blocks that read other files are left alone, and what they read is reported,
-//! so that it can be adopted; with `take_over` those *files* are put aside and replaced by links into
-//! our folder. The configuration itself is never edited.
+//! served by it already. Blocks that read other files are left alone, and what they read is
+//! reported, so that it can be adopted; with `take_over` those *files* are put aside and replaced
+//! by links into our folder. The configuration itself is never edited.
 //!
-//! The complications: a file may be read by several blocks, of which the certificate covers only some
-//! (refused); several blocks may read several files (each pair goes through a door of its own);
-//! several certificates may cover a block (the one it reads already, else the one with fewest names);
-//! files may be named by variables or come from an engine (not understood, left alone).
+//! The complications: a file may be read by several blocks, of which the certificate covers only
+//! some (refused); several blocks may read several files (each pair goes through a door of its
+//! own); several certificates may cover a block (the one it reads already, else the one with fewest
+//! names); files may be named by variables or come from an engine (not understood, left alone).
 
 mod block;
 mod glob;
@@ -129,7 +129,8 @@ impl Nginx {
     ///
     /// # Errors
     ///
-    /// Returns what cannot be understood, or, where files are to be taken over, why they may not be.
+    /// Returns what cannot be understood, or, where files are to be taken over, why they may not
+    /// be.
     pub(super) fn groups(
         &self,
         certificate: &Name,
@@ -146,7 +147,7 @@ impl Nginx {
         let mut groups = BTreeSet::new();
         for block in own {
             if block.obscure {
-                tracing::warn!(block = %block.told(), "its files are named in a way not understood");
+                tracing::warn!(block = %block.told(), "its files are not understood");
             }
             for (leaf, key) in &block.pairs {
                 let group = group(leaf, key);
@@ -157,7 +158,8 @@ impl Nginx {
             }
         }
         if groups.is_empty() {
-            tracing::warn!(%certificate, config = %self.config.display(), "no server block reads it");
+            let config = self.config.display();
+            tracing::warn!(%certificate, %config, "no server block reads it");
         }
         Ok(groups.into_iter().collect())
     }

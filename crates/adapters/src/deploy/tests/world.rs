@@ -135,8 +135,8 @@ impl World {
         }
     }
 
-    /// A script that appends its words to the file `log` and ends with the number in `exit`, or with
-    /// 0 if there is none. The number is used up.
+    /// A script that appends its words to the file `log` and ends with the number in `exit`, or
+    /// with 0 if there is none. The number is used up.
     pub(super) fn script(&self) -> Program {
         let log = self.path("log");
         let exit = self.path("exit");
