@@ -2,6 +2,7 @@
 
 #![cfg(test)] // so that the lints see tests, and what tests call, as tests
 
+mod acme_on_sandbox;
 mod issuing;
 mod tidy;
 mod world;

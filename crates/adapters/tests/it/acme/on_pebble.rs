@@ -341,14 +341,23 @@ async fn a_hundred_signed_requests_pass_though_30_percent_of_nonces_are_refused(
     for _ in 0..100 {
         done_account(world.client.perform(&new_account(&key)).await);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_tasks_share_one_client_and_each_gets_its_own_order() {
+    let world = World::start(|_| ()).await;
     let account = world.account().await;
-    let act = new_order(&account, &["a.test"], "default", None);
-    let orders = (0..20).map(|_| world.client.perform(&act));
+    let client = Arc::new(client_of(&world.pebble, Arc::clone(&world.shelf), None));
+    let tasks = (0..40).map(|_| {
+        let (client, account) = (Arc::clone(&client), account.clone());
+        let act = new_order(&account, &["a.test"], "default", None);
+        tokio::spawn(async move { client.perform(&act).await })
+    });
     let mut urls: Vec<String> = Vec::new();
-    for order in orders {
-        urls.push(done_order(order.await).url.to_string());
+    for task in tasks.collect::<Vec<_>>() {
+        urls.push(done_order(task.await.unwrap()).url.to_string());
     }
     urls.sort();
     urls.dedup();
-    assert_eq!(urls.len(), 20);
+    assert_eq!(urls.len(), 40);
 }
