@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::dns::{dig, update};
 use crate::error::{temp_dir, write};
 use crate::process::{Process, listens};
-use crate::{DnsOptions, Error, Port, Program, TsigKey, Zone};
+use crate::{DnsOptions, Error, Port, Program, TsigKey};
 
 /// A running BIND.
 #[derive(Debug)]
@@ -44,9 +44,9 @@ impl Bind {
             }
         };
         for zone in &options.zones {
-            write(&dir.path().join(format!("{}.zone", zone.name)), zone.file(addr))?;
+            write(&dir.path().join(zone.file_name()), zone.file(addr))?;
         }
-        write(&dir.path().join("root.zone"), root(&options.forwards))?;
+        write(&dir.path().join("outside.zone"), root(&options.forwards))?;
         let conf = dir.path().join("named.conf");
         write(&conf, config(&options, addr, dir.path()))?;
         let mut command = Command::new(program);
@@ -101,7 +101,7 @@ impl Bind {
 
 /// Tells whether a server answers for a zone.
 pub(crate) async fn serves(addr: SocketAddr, zone: &str) -> Result<(), Error> {
-    let soa = dig(addr, zone, "SOA").await?;
+    let soa = dig(addr, &format!("{zone}."), "SOA").await?;
     if soa.is_empty() { Err(Error::failed(format!("asking for {zone}"), "no SOA")) } else { Ok(()) }
 }
 
@@ -132,17 +132,22 @@ fn config(options: &DnsOptions, addr: SocketAddr, dir: &Path) -> String {
          max-cache-ttl 0;\n  max-ncache-ttl 0;\n}};\ncontrols {{ }};\n"
     );
     let mut grant = String::new();
-    if let Some(TsigKey { name, secret }) = &options.tsig {
+    for TsigKey { name, secret } in options.tsig.iter().chain(&options.powerless) {
         let _ = writeln!(text, "key \"{name}\" {{ algorithm hmac-sha256; secret \"{secret}\"; }};");
+    }
+    if let Some(TsigKey { name, .. }) = &options.tsig {
         grant = format!(" update-policy {{ grant {name} zonesub ANY; }};");
     }
-    let mut resolver = String::from("  zone \".\" { type primary; file \"root.zone\"; };\n");
+    let serves_root = options.zones.iter().any(|zone| zone.name.is_empty());
+    let mut resolver = String::new();
+    if !serves_root {
+        resolver.push_str("  zone \".\" { type primary; file \"outside.zone\"; };\n");
+    }
     let mut authority = String::new();
-    for Zone { name, .. } in &options.zones {
-        let _ = writeln!(
-            resolver,
-            "  zone \"{name}\" {{ type primary; file \"{name}.zone\";{grant} }};"
-        );
+    for zone in &options.zones {
+        let (name, file) = (format!("{}.", zone.name), zone.file_name());
+        let _ =
+            writeln!(resolver, "  zone \"{name}\" {{ type primary; file \"{file}\";{grant} }};");
         let _ = writeln!(authority, "  zone \"{name}\" {{ in-view \"resolver\"; }};");
     }
     for (zone, to) in &options.forwards {

@@ -1,5 +1,6 @@
 //! What BIND and Knot have in common: zones, a TSIG key, and tools to ask and to change.
 
+use std::fmt::Write;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
@@ -17,6 +18,8 @@ pub struct DnsOptions {
     pub zones: Vec<Zone>,
     /// The key that may update all of them.
     pub tsig: Option<TsigKey>,
+    /// A key the servers know, and that may do nothing.
+    pub powerless: Option<TsigKey>,
     /// BIND only: zones that live at other servers. Asked about them as a resolver, it asks those;
     /// nothing is cached.
     pub forwards: Vec<(String, SocketAddr)>,
@@ -25,10 +28,11 @@ pub struct DnsOptions {
 /// A zone: its name and its records.
 #[derive(Debug, Clone)]
 pub struct Zone {
-    /// The name, without the root's dot.
+    /// The name, without the root's dot; empty for the root itself.
     pub name: String,
-    /// The records, in the form of a zone file; relative names are below the zone. A `SOA` and an
-    /// `NS` are put before them, unless they contain a `SOA`.
+    /// The records, in the form of a zone file; relative names are below the zone. A `SOA` is put
+    /// before them unless they contain one, and an `NS` (`ns`, with the server's address) unless a
+    /// line says `@ NS`.
     pub records: String,
 }
 
@@ -70,20 +74,29 @@ impl Zone {
         Self { name: name.trim_end_matches('.').to_owned(), records: records.to_owned() }
     }
 
+    /// Returns the name of the zone's file.
+    pub(crate) fn file_name(&self) -> String {
+        format!("{}.zone", if self.name.is_empty() { "root" } else { &self.name })
+    }
+
     /// Returns the zone's file, for a server at the given address.
     pub(crate) fn file(&self, server: SocketAddr) -> String {
-        let head = format!("$ORIGIN {}.\n$TTL 1\n", self.name);
-        if self.records.split_whitespace().any(|word| word.eq_ignore_ascii_case("soa")) {
-            return format!("{head}{}\n", self.records);
-        }
-        let (kind, address) = match server {
-            SocketAddr::V4(v4) => ("A", v4.ip().to_string()),
-            SocketAddr::V6(v6) => ("AAAA", v6.ip().to_string()),
+        let has = |line: &str, kind: &str| {
+            line.split_whitespace().any(|word| word.eq_ignore_ascii_case(kind))
         };
-        format!(
-            "{head}@ SOA ns hostmaster 1 3600 600 86400 1\n@ NS ns\nns {kind} {address}\n{}\n",
-            self.records
-        )
+        let origin = format!("{}.", self.name);
+        let mut text = format!("$ORIGIN {origin}\n$TTL 1\n");
+        if !has(&self.records, "soa") {
+            text.push_str("@ SOA ns hostmaster 1 3600 600 86400 1\n");
+        }
+        if !self.records.lines().any(|line| line.starts_with('@') && has(line, "ns")) {
+            let (kind, address) = match server {
+                SocketAddr::V4(v4) => ("A", v4.ip().to_string()),
+                SocketAddr::V6(v6) => ("AAAA", v6.ip().to_string()),
+            };
+            let _ = writeln!(text, "@ NS ns\nns {kind} {address}");
+        }
+        text + &self.records + "\n"
     }
 }
 
@@ -181,9 +194,11 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_with_a_soa_is_left_alone() {
+    fn a_zone_with_a_soa_and_ns_is_left_alone() {
         let at = "127.0.0.7:53".parse().unwrap();
-        let file = Zone::new("shop.test", "@ IN SOA a b 1 2 3 4 5").file(at);
-        assert_eq!(file, "$ORIGIN shop.test.\n$TTL 1\n@ IN SOA a b 1 2 3 4 5\n");
+        let records = "@ IN SOA a b 1 2 3 4 5\n@ NS a.other.test.";
+        let file = Zone::new("shop.test", records).file(at);
+        assert_eq!(file, format!("$ORIGIN shop.test.\n$TTL 1\n{records}\n"));
+        assert!(Zone::new(".", "").file(at).starts_with("$ORIGIN .\n"));
     }
 }

@@ -43,7 +43,7 @@ impl Knot {
         };
         make_dir(&dir.path().join("db"))?;
         for zone in &options.zones {
-            write(&dir.path().join(format!("{}.zone", zone.name)), zone.file(addr))?;
+            write(&dir.path().join(zone.file_name()), zone.file(addr))?;
         }
         let conf = dir.path().join("knot.conf");
         write(&conf, config(&options, addr, dir.path()))?;
@@ -105,11 +105,12 @@ fn config(options: &DnsOptions, addr: SocketAddr, dir: &Path) -> String {
         addr.port()
     );
     let mut acls = "all-may-look";
-    if let Some(TsigKey { name, secret }) = &options.tsig {
-        let _ = write!(
-            text,
-            "key:\n  - id: {name}\n    algorithm: hmac-sha256\n    secret: {secret}\n"
-        );
+    let keys: Vec<&TsigKey> = options.tsig.iter().chain(&options.powerless).collect();
+    if !keys.is_empty() {
+        text.push_str("key:\n");
+    }
+    for TsigKey { name, secret } in keys {
+        let _ = write!(text, "  - id: {name}\n    algorithm: hmac-sha256\n    secret: {secret}\n");
     }
     text.push_str("acl:\n  - id: all-may-look\n    address: [127.0.0.0/8, \"::1\"]\n    ");
     text.push_str("action: transfer\n");
@@ -120,10 +121,10 @@ fn config(options: &DnsOptions, addr: SocketAddr, dir: &Path) -> String {
     }
     text.push_str("zone:\n");
     for zone in &options.zones {
-        let name = &zone.name;
+        let (name, file) = (&zone.name, zone.file_name());
         let _ = write!(
             text,
-            "  - domain: {name}\n    storage: {dir}\n    file: {name}.zone\n    acl: [{acls}]\n    \
+            "  - domain: {name}.\n    storage: {dir}\n    file: {file}\n    acl: [{acls}]\n    \
              zonefile-sync: -1\n    zonefile-load: difference-no-serial\n    \
              journal-content: all\n"
         );

@@ -13,7 +13,9 @@ use perennial_wire::dns::{
     exchange_over_tcp, question, to_name,
 };
 
-use crate::knot::{NameServer, SECRET, bind, free_port, knot};
+use perennial_peers::{Knot, Port};
+
+use crate::servers::{SECRET, bind, knot};
 
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -22,32 +24,33 @@ fn clock(off_by: SignedDuration) -> Clock {
     Clock::new(move || Timestamp::now() + off_by)
 }
 
-async fn ask(server: &NameServer, name: &str, kind: RecordType) -> Message {
+async fn ask(server: SocketAddr, name: &str, kind: RecordType) -> Message {
     let request = question(name, kind, Recursion::NotDesired).unwrap();
-    exchange(server.at, request, WAIT, None).await.unwrap()
+    exchange(server, request, WAIT, None).await.unwrap()
 }
 
 #[tokio::test]
 async fn one_server_is_asked_and_nothing_is_chased() {
     let many: String = (0..40).map(|n| format!("big TXT \"{n:0>100}\"\n")).collect();
     let records = format!("www A 192.0.2.1\nalias CNAME www\n{many}");
-    let server =
-        knot("127.0.0.11", free_port(&["127.0.0.11"]), &[("example.test", &records)]).await;
+    let port = Port::free().unwrap();
+    let knot = knot(&port, 11, "example.test", &records).await;
+    let server = knot.addr();
 
-    let found = ask(&server, "www.Example.test", RecordType::A).await;
+    let found = ask(server, "www.Example.test", RecordType::A).await;
     assert!(found.metadata.authoritative);
     assert_eq!(found.answers.len(), 1);
 
-    let missing = ask(&server, "none.example.test", RecordType::A).await;
+    let missing = ask(server, "none.example.test", RecordType::A).await;
     assert_eq!(missing.metadata.response_code, ResponseCode::NXDomain);
 
-    let alias = ask(&server, "alias.example.test", RecordType::TXT).await;
+    let alias = ask(server, "alias.example.test", RecordType::TXT).await;
     assert!(matches!(alias.answers[0].data, RData::CNAME(_)));
 
-    let big = ask(&server, "big.example.test", RecordType::TXT).await;
+    let big = ask(server, "big.example.test", RecordType::TXT).await;
     assert_eq!(big.answers.len(), 40, "what does not fit comes over TCP");
 
-    let refused = ask(&server, "www.elsewhere.test", RecordType::A).await;
+    let refused = ask(server, "www.elsewhere.test", RecordType::A).await;
     assert_eq!(refused.metadata.response_code, ResponseCode::Refused);
 }
 
@@ -64,7 +67,7 @@ fn update(zone: &str, record: &str) -> Message {
 }
 
 async fn signed_update(
-    server: &NameServer,
+    server: SocketAddr,
     key: &str,
     secret: &[u8],
     off_by: i64,
@@ -72,8 +75,8 @@ async fn signed_update(
     let clock = clock(SignedDuration::from_secs(off_by));
     let tsig = Tsig::new(key, TsigAlgorithm::HmacSha256, secret, clock).unwrap();
     let request = update("example.test", "_acme-challenge.example.test");
-    let over_tcp = exchange_over_tcp(server.at, request.clone(), WAIT, Some(&tsig)).await;
-    let over_udp = exchange(server.at, request, WAIT, Some(&tsig)).await;
+    let over_tcp = exchange_over_tcp(server, request.clone(), WAIT, Some(&tsig)).await;
+    let over_udp = exchange(server, request, WAIT, Some(&tsig)).await;
     let code = |answer: Result<Message, DnsError>| answer.map(|m| m.metadata.response_code);
     let (over_tcp, over_udp) = (code(over_tcp), code(over_udp));
     match (&over_tcp, &over_udp) {
@@ -88,7 +91,7 @@ async fn signed_update(
 }
 
 async fn refusals_of_signatures_are_told_apart(
-    server: &NameServer,
+    server: SocketAddr,
     of_powerless: Result<ResponseCode, DnsError>,
 ) {
     let secret = SECRET.1;
@@ -115,17 +118,18 @@ async fn refusals_of_signatures_are_told_apart(
 
 #[tokio::test]
 async fn every_refusal_of_a_signature_by_knot_is_told_apart() {
-    let server = knot("127.0.0.12", free_port(&["127.0.0.12"]), &[("example.test", "")]).await;
+    let port = Port::free().unwrap();
+    let knot = knot(&port, 12, "example.test", "").await;
     let failure = TsigFailure::BadKey;
-    let of_powerless = Err(DnsError::Tsig { server: server.at, failure });
-    refusals_of_signatures_are_told_apart(&server, of_powerless).await;
+    let of_powerless = Err(DnsError::Tsig { server: knot.addr(), failure });
+    refusals_of_signatures_are_told_apart(knot.addr(), of_powerless).await;
 }
 
 #[tokio::test]
 async fn every_refusal_of_a_signature_by_bind_is_told_apart() {
-    let ns = "@ NS ns.invalid.";
-    let server = bind(free_port(&["127.0.0.1"]), &[("example.test", ns)]).await;
-    refusals_of_signatures_are_told_apart(&server, Ok(ResponseCode::Refused)).await;
+    let port = Port::free().unwrap();
+    let bind = bind(&port, "example.test", "").await;
+    refusals_of_signatures_are_told_apart(bind.addr(), Ok(ResponseCode::Refused)).await;
 }
 
 #[tokio::test]
@@ -177,21 +181,20 @@ async fn forged_answers_are_passed_over() {
 
 /// Root, `test` and two zones on servers of their own, as in the world.
 struct Tree {
-    _servers: Vec<NameServer>,
+    _servers: Vec<Knot>,
     resolver: Resolver,
 }
 
 async fn tree() -> Tree {
-    let ips = ["127.0.1.1", "127.0.1.2", "127.0.1.3", "127.0.1.4", "127.0.1.5"];
-    let port = free_port(&ips);
+    let port = Port::free().unwrap();
     let root =
-        "@ NS a.root.\na.root. A 127.0.1.1\ntest. NS ns.nic.test.\nns.nic.test. A 127.0.1.2\n";
-    let test = "@ NS ns.nic\nns.nic A 127.0.1.2\n\
-        example NS ns1.example\nexample NS ns2.example\nns1.example A 127.0.1.3\nns2.example A 127.0.1.9\n\
+        "@ NS a.root.\na.root. A 127.0.0.101\ntest. NS ns.nic.test.\nns.nic.test. A 127.0.0.102\n";
+    let test = "@ NS ns.nic\nns.nic A 127.0.0.102\n\
+        example NS ns1.example\nexample NS ns2.example\nns1.example A 127.0.0.103\nns2.example A 127.0.0.109\n\
         other NS ns.host.example\n\
         lame NS ns1.example\n\
         loop1 NS ns.loop2\nloop2 NS ns.loop1\n";
-    let example = "@ NS ns1\n@ NS ns2\nns1 A 127.0.1.3\nns2 A 127.0.1.9\nns.host A 127.0.1.4\n\
+    let example = "@ NS ns1\n@ NS ns2\nns1 A 127.0.0.103\nns2 A 127.0.0.109\nns.host A 127.0.0.104\n\
         www A 192.0.2.1\nwww AAAA 2001:db8::1\n\
         _acme-challenge.www CNAME x.other.test.\n\
         c0 CNAME c1\nc1 CNAME c2\nc2 CNAME c0\n\
@@ -201,13 +204,13 @@ async fn tree() -> Tree {
     let other = "@ NS ns.host.example.test.\nx TXT \"proof\"\n";
     let example = format!("{example}{long}l10 A 192.0.2.10\n");
     let servers = vec![
-        knot(ips[0], port, &[("", root)]).await,
-        knot(ips[1], port, &[("test", test)]).await,
-        knot(ips[2], port, &[("example.test", &example)]).await,
-        knot(ips[3], port, &[("other.test", other)]).await,
+        knot(&port, 101, "", root).await,
+        knot(&port, 102, "test", test).await,
+        knot(&port, 103, "example.test", &example).await,
+        knot(&port, 104, "other.test", other).await,
     ];
-    let resolver = Resolver::iterative(vec![(String::new(), vec![servers[0].at])])
-        .with_port(port)
+    let resolver = Resolver::iterative(vec![(String::new(), vec![servers[0].addr()])])
+        .with_port(port.number())
         .with_timeout(Duration::from_secs(2));
     Tree { _servers: servers, resolver }
 }

@@ -3,6 +3,6 @@
 #[cfg(test)]
 mod dns;
 #[cfg(test)]
-mod knot;
+mod servers;
 #[cfg(test)]
 mod tls;

@@ -5,18 +5,18 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use perennial_core::words::Identifier;
+use perennial_peers::{Port, until};
 use perennial_wire::tls::{ClientCertificate, Served, TlsError, TlsVersion, Way, handshake};
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-use crate::knot::free_port;
 
 const WAIT: Duration = Duration::from_secs(5);
 
 struct OpenSsl {
     at: SocketAddr,
     child: Child,
+    _port: Port,
     _dir: TempDir,
 }
 
@@ -34,10 +34,11 @@ async fn openssl(algorithm: &'static rcgen::SignatureAlgorithm, args: &[&str]) -
         CertificateParams::new(vec!["a.test".to_owned()]).unwrap().self_signed(&key).unwrap();
     let path = dir.path().join("both.pem");
     std::fs::write(&path, format!("{}{}", certificate.pem(), key.serialize_pem())).unwrap();
-    let port = free_port(&["127.0.0.1"]);
+    let port = Port::free().unwrap();
+    let at = port.v4();
     let child = Command::new("openssl")
         .current_dir(dir.path())
-        .args(["s_server", "-quiet", "-accept", &format!("127.0.0.1:{port}")])
+        .args(["s_server", "-quiet", "-accept", &at.to_string()])
         .args(["-cert", "both.pem", "-cert2", "both.pem", "-key2", "both.pem"])
         .args(args)
         .stdin(Stdio::piped())
@@ -45,15 +46,13 @@ async fn openssl(algorithm: &'static rcgen::SignatureAlgorithm, args: &[&str]) -
         .stderr(Stdio::null())
         .spawn()
         .unwrap_or_else(|error| panic!("openssl: {error}; install it: apt-get install openssl"));
-    let at = SocketAddr::from(([127, 0, 0, 1], port));
-    let server = OpenSsl { at, child, _dir: dir };
-    for _ in 0..400 {
-        if tokio::net::TcpStream::connect(at).await.is_ok() {
-            return server;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("openssl does not listen");
+    let server = OpenSsl { at, child, _port: port, _dir: dir };
+    until("openssl listens", Duration::from_secs(20), async || {
+        tokio::net::TcpStream::connect(at).await.ok()
+    })
+    .await
+    .unwrap();
+    server
 }
 
 async fn meet(at: SocketAddr) -> Result<Served, TlsError> {
