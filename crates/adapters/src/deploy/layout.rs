@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! <dir>/<certificate>/
-//!   4f0c6b2e9d1a7788/     a bundle, named by the first half of the first half of its id
+//!   4f0c6b2e9d1a7788/     a bundle, named by the first 16 digits of its id
 //!     cert.pem chain.pem fullchain.pem privkey.pem      (certbot's names)
 //!   91d3c0aa5b6e2f10/     the next one, staged
 //!   current -> 4f0c6b2e9d1a7788        what servers are pointed at
