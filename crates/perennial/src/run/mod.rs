@@ -6,6 +6,7 @@
 //! | `hands` | sends each act and ask to the adapter it belongs to |
 //! | `equip` | makes the adapters of the operator's settings |
 //! | `configuration` | reads the file, keeps the last good one, notices changes |
+//! | `boundary` | where a crash may come, and a switch that lets tests make it come |
 //! | `shelf` | the store's vault, as adapters see it |
 //! | `draw` | chance |
 //!
@@ -13,6 +14,7 @@
 //! journal, adapters, loop. A configuration that cannot be used does not prevent starting where an
 //! earlier one is kept: the last good one is in force, and a finding says so.
 
+mod boundary;
 mod configuration;
 mod draw;
 mod equip;
@@ -31,6 +33,7 @@ use perennial_core::state::InUse;
 use perennial_store::{Found, Journal as _, Options, Store, Vault, Writer};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+pub use boundary::Boundaries;
 pub use configuration::{Configuration, Unusable};
 pub use draw::Draws;
 pub use equip::{Surroundings, equip};
@@ -79,6 +82,8 @@ pub struct Start {
     pub surroundings: Surroundings,
     /// Told at every turn of the loop.
     pub pulse: Pulse,
+    /// Where tests let the process die.
+    pub boundaries: Boundaries,
 }
 
 /// A daemon that is ready to run.
@@ -143,6 +148,7 @@ impl Daemon {
             inbox,
             followers,
             pulse: start.pulse,
+            boundaries: start.boundaries,
         };
         Ok(Self {
             shell: Shell::new(parts),

@@ -19,12 +19,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use perennial_core::action::{Act, ActId, Ask, AskKind, Outcome, Reply};
 use perennial_core::driver::{Driver, Input, Step};
-use perennial_core::record::{Receipt, Record, Stream};
+use perennial_core::record::{Batch, Receipt, Record, Stream};
 use perennial_core::words::{Blame, Failure, FailureKind};
 use perennial_store::{AppendError, Writer};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::timeout;
 
+use super::boundary::{Boundaries, Boundary};
 use super::draw::Draws;
 use super::hands::Hands;
 use crate::clock::Time;
@@ -93,10 +94,20 @@ pub struct Shell {
     acting: usize,
     /// Asks in flight.
     asking: usize,
-    /// Batches in flight, with the records that followers are shown once they are durable.
-    committing: VecDeque<(u64, Vec<Record>)>,
+    /// Batches in flight.
+    committing: VecDeque<Committing>,
+    boundaries: Boundaries,
     followers: Option<UnboundedSender<Record>>,
     pulse: Pulse,
+}
+
+/// A batch in flight.
+struct Committing {
+    number: u64,
+    /// What followers are shown once it is durable.
+    shown: Vec<Record>,
+    /// How many acts it ends.
+    ends: usize,
 }
 
 /// What the loop tells whoever watches over it, at every turn.
@@ -122,6 +133,8 @@ pub struct Parts {
     pub followers: Option<UnboundedSender<Record>>,
     /// Told at every turn of the loop, at least every few seconds.
     pub pulse: Pulse,
+    /// Where tests let it die.
+    pub boundaries: Boundaries,
 }
 
 /// How long the loop sleeps at most: its pulse must be felt.
@@ -144,6 +157,7 @@ impl Shell {
             committing: VecDeque::new(),
             followers: parts.followers,
             pulse: parts.pulse,
+            boundaries: parts.boundaries,
         }
     }
 
@@ -210,25 +224,24 @@ impl Shell {
 
     /// Shows followers what has become durable.
     fn show(&mut self, receipt: Receipt) {
-        while let Some((number, _)) = self.committing.front()
-            && *number <= receipt.through
+        while let Some(front) = self.committing.front()
+            && front.number <= receipt.through
         {
-            let Some((_, records)) = self.committing.pop_front() else { return };
-            for record in records {
+            let Some(durable) = self.committing.pop_front() else { return };
+            for record in durable.shown {
                 if let Some(followers) = &self.followers {
                     // A follower that has gone away is no reason to stop.
                     let _ = followers.send(record);
                 }
             }
+            for _ in 0..durable.ends {
+                self.boundaries.pass(Boundary::Ended, "an act");
+            }
         }
     }
 
     fn carry_out(&mut self, step: Step) -> Option<Timestamp> {
-        if !step.append.records.is_empty() {
-            let shown = if self.followers.is_some() { step.append.records.clone() } else { vec![] };
-            self.committing.push_back((step.append.number, shown));
-            self.writer.submit(step.append);
-        }
+        self.commit(step.append);
         for act in step.acts {
             self.perform(act);
         }
@@ -238,8 +251,24 @@ impl Shell {
         step.wake_at
     }
 
+    fn commit(&mut self, batch: Batch) {
+        if batch.records.is_empty() {
+            return;
+        }
+        let count = |kind: &str| batch.records.iter().filter(|r| &*r.kind == kind).count();
+        for _ in 0..count("act.started") {
+            self.boundaries.pass(Boundary::BeforeStarted, "an act");
+        }
+        let shown = if self.followers.is_some() { batch.records.clone() } else { vec![] };
+        let ends = count("act.ended");
+        self.committing.push_back(Committing { number: batch.number, shown, ends });
+        self.writer.submit(batch);
+    }
+
     fn perform(&mut self, act: Act) {
         self.acting += 1;
+        let boundaries = self.boundaries.clone();
+        boundaries.pass(Boundary::Started, &act.id.to_string());
         let (hands, events) = (Arc::clone(&self.hands), self.events.clone());
         let limit = self.time.until(act.deadline_at);
         tokio::spawn(async move {
@@ -250,6 +279,7 @@ impl Shell {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(_)) | Err(_) => Outcome::Unknown,
             };
+            boundaries.pass(Boundary::Done, &act.id.to_string());
             // Without a loop there is nobody to tell; the next start finds the act unended.
             let _ = events.send(Event::Outcome(act.id, outcome));
         });
@@ -284,10 +314,7 @@ impl Shell {
                 let Some(event) = self.inbox.recv().await else { return Ok(()) };
                 let Some(input) = self.take(event)? else { continue };
                 let step = self.driver.on(input, self.time.now(), self.draws.draw());
-                if !step.append.records.is_empty() {
-                    self.committing.push_back((step.append.number, vec![]));
-                    self.writer.submit(step.append);
-                }
+                self.commit(step.append);
                 // The acts of this step are started and not performed: the next start asks first.
             }
             Ok(())

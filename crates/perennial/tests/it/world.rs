@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use perennial::clock::Time;
-use perennial::run::{Daemon, Draws, Event, Look, Reload, RunError, Start, Surroundings};
+use perennial::run::{
+    Boundaries, Daemon, Draws, Event, Look, Reload, RunError, Start, Surroundings,
+};
 use perennial_core::driver::{Driver, Input};
 use perennial_core::record::Record;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -35,6 +37,7 @@ impl Running {
             draws: Draws::seeded(7),
             surroundings: Surroundings::default(),
             pulse: Box::new(|| ()),
+            boundaries: Boundaries::default(),
         };
         let daemon = Daemon::prepare(start, Some(followers)).await.expect("the daemon prepares");
         let events = daemon.events();
