@@ -21,7 +21,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::words::{
-    Blame, Failure, FailureKind, Identifier, Name, Problem, RateLimit, after, blame_problem,
+    Blame, Failure, FailureKind, Identifier, Name, Problem, RateLimit, Url, after, blame_problem,
     blame_status,
 };
 use perennial_wire::http::{self, Cause, Response, Sent};
@@ -283,7 +283,7 @@ fn cause_of_refusal(answer: &Response, now: Timestamp) -> String {
         Some(problem) => format!("{}: {}", problem.kind, problem.detail),
         None => format!("HTTP {}: {}", answer.status, snippet(answer)),
     };
-    if let Some(page) = link::links(answer, "help").into_iter().next() {
+    for page in pages(answer) {
         text.push_str(&format!(" (see {page})"));
     }
     if let Some(at) = retry_at(answer, now, Clamp::REFUSAL) {
@@ -291,6 +291,20 @@ fn cause_of_refusal(answer: &Response, now: Timestamp) -> String {
     }
     text
 }
+
+/// Returns the pages for people that a refusal points to: help with a limit, new terms, and what the
+/// problem itself names (RFC 8555 section 7.3.3).
+fn pages(answer: &Response) -> Vec<Url> {
+    let relations = ["help", "terms-of-service"];
+    let mut pages: Vec<Url> = relations.iter().flat_map(|r| link::links(answer, r)).collect();
+    pages.extend(problem::instance(answer));
+    pages.dedup();
+    pages.truncate(MAX_PAGES);
+    pages
+}
+
+/// How many pages are shown.
+const MAX_PAGES: usize = 3;
 
 /// Returns the beginning of a body that is no problem document: an HTML page, mostly.
 fn snippet(answer: &Response) -> Box<str> {

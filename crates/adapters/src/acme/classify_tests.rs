@@ -356,6 +356,17 @@ fn causes_say_what_was_answered_and_where_help_is() {
 }
 
 #[test]
+fn causes_say_where_new_terms_are() {
+    let body = r#"{"type":"urn:ietf:params:acme:error:userActionRequired","detail":"terms have changed",
+        "instance":"https://ca.test/agree"}"#;
+    let headers = [("link", "<https://ca.test/tos/2>;rel=\"terms-of-service\"")];
+    let refused = refused(Step::NewOrder, 403, &headers, body);
+    assert_eq!(cell(&refused), "Unauthorized, account at le");
+    let expected = "userActionRequired: terms have changed (see https://ca.test/tos/2) (see https://ca.test/agree)";
+    assert_eq!(&*refused.cause, expected);
+}
+
+#[test]
 fn the_page_that_lifts_a_pause_stays_in_the_cause() {
     let url = "https://portal.test/sfe/v1/unpause?jwt=a.b.c";
     let body = problem(

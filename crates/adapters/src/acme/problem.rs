@@ -2,7 +2,7 @@
 //!
 //! Source: RFC 8555 sections 6.7 and 6.7.1, RFC 9457.
 
-use perennial_core::words::{Identifier, Problem, SubProblem};
+use perennial_core::words::{Identifier, Problem, SubProblem, Url};
 use perennial_wire::http::Response;
 use serde_json::Value;
 
@@ -14,6 +14,13 @@ pub(super) fn of_answer(answer: &Response) -> Option<Problem> {
     let value = json::object(&answer.body).ok()?;
     let problem = of_value(&value)?;
     Some(Problem { status: answer.status, ..problem })
+}
+
+/// Returns the page that a problem points to, if it does.
+///
+/// Source: RFC 9457 section 3.1.5; RFC 8555 section 7.3.3 sends people there for new terms.
+pub(super) fn instance(answer: &Response) -> Option<Url> {
+    json::url(answer, &json::object(&answer.body).ok()?, "instance")
 }
 
 /// Returns a problem that stands inside another object: the error of an order or of a challenge.

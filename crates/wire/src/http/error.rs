@@ -56,13 +56,13 @@ impl Error {
         // `connect_within` ends before `answer_within`, so other time-outs come after sending.
         let never_sent = error.is_connect() || error.is_builder();
         let sent = if never_sent { Sent::No } else { Sent::Perhaps };
-        Self { sent, cause, text: chain(error) }
+        Self { sent, cause, text: told(error) }
     }
 
     /// Reads an error that came after the head.
     pub(super) fn in_body(status: u16, error: &reqwest::Error) -> Self {
         let cause = if error.is_timeout() { Cause::TimedOut } else { Cause::Broken };
-        Self { sent: Sent::Answered(status), cause, text: chain(error) }
+        Self { sent: Sent::Answered(status), cause, text: told(error) }
     }
 
     pub(super) fn too_large(status: u16, limit: usize) -> Self {
@@ -116,6 +116,18 @@ const fn cause_of_kind(kind: io::ErrorKind) -> Option<Cause> {
         | io::ErrorKind::NetworkDown
         | io::ErrorKind::AddrNotAvailable => Some(Cause::NoRoute),
         _ => None,
+    }
+}
+
+/// Writes an error with the server's name, and without the rest of the address: paths and queries
+/// hold secrets at some services.
+fn told(error: &reqwest::Error) -> String {
+    let server = error.url().map(|url| url.origin().ascii_serialization());
+    // The outermost text says only that it was sending, and repeats the whole address.
+    let inner = error.source().map_or_else(|| "the request is malformed".to_owned(), chain);
+    match server {
+        Some(server) => format!("{server}: {inner}"),
+        None => inner,
     }
 }
 

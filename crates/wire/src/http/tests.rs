@@ -71,6 +71,14 @@ async fn what_never_connected_was_never_sent() {
 }
 
 #[tokio::test]
+async fn an_error_tells_the_server_and_not_the_path() {
+    let url = "http://nowhere.invalid:8080/hooks/secret?token=secret";
+    let error = client(PATIENT).get(url, "*/*", 10).await.unwrap_err().to_string();
+    assert!(error.starts_with("http://nowhere.invalid:8080: "), "{error}");
+    assert!(!error.contains("secret"), "{error}");
+}
+
+#[tokio::test]
 async fn a_name_that_does_not_resolve_was_never_sent_to() {
     let error = client(PATIENT).get("http://nowhere.invalid/", "*/*", 10).await.unwrap_err();
     assert_eq!((error.sent, error.cause), (Sent::No, Cause::Resolve), "{error}");
