@@ -3,6 +3,9 @@
 //! The binary's own rooms: the run loop, the command line, what is shown. `main.rs` only calls in
 //! here, so that tests can too.
 
+pub mod cli;
 pub mod clock;
+pub mod control;
 pub mod run;
 pub mod sd_notify;
+pub mod view;

@@ -93,6 +93,12 @@ impl Loader {
         &self.state
     }
 
+    /// Returns the streams that could not be folded, each with the cause.
+    #[must_use]
+    pub fn quarantined(&self) -> &[Quarantine] {
+        &self.quarantined
+    }
+
     /// Makes the driver, and its first step.
     ///
     /// `epoch` is the fencing epoch under which this process writes.

@@ -1,0 +1,149 @@
+//! What can be asked on the command line.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::view::Paint;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "perennial",
+    version,
+    about = "Keeps every TLS certificate you depend on valid, deployed and served",
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    after_help = ENDINGS
+)]
+pub struct Args {
+    /// What every command knows.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const ENDINGS: &str = "\
+Exit codes:
+  0  fine
+  1  findings: something needs attention
+  2  usage: the command line makes no sense
+  3  could not: it was not done
+
+Topics: perennial help solvers|issuers|targets|certificates|secrets|configuration|exit-codes";
+
+/// What every command knows.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Globals {
+    /// The configuration: a file, or a folder with *.toml
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "PERENNIAL_CONFIG",
+        default_value = "/etc/perennial/perennial.toml"
+    )]
+    pub config: PathBuf,
+    /// Write JSON instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to use colours; NO_COLOR is respected
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Globals {
+    /// Returns whether standard output is coloured.
+    ///
+    //= https://no-color.org: any value but the empty one
+    #[must_use]
+    pub fn paint(&self) -> Paint {
+        let unwanted = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let wanted = match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => std::io::stdout().is_terminal() && !unwanted("NO_COLOR") && !dumb,
+        };
+        if wanted { Paint::Colour } else { Paint::Plain }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show how everything stands, what lapses first on top
+    Status(StatusArgs),
+    /// Show what the configuration would do, and why; nothing is changed
+    Plan,
+    /// Renew certificates that are due or failing; with --now, also others
+    Renew(RenewArgs),
+    /// Show what happened
+    Journal(JournalArgs),
+    /// Let the daemon read its configuration again
+    Reload,
+    /// Confirm that many certificates may go from the configuration, then reload it
+    Confirm,
+    /// Let the daemon finish what is in flight and end
+    Stop,
+    /// Explain a command or a topic
+    Help(HelpArgs),
+}
+
+/// `perennial status`
+#[derive(Debug, ClapArgs)]
+pub struct StatusArgs {
+    /// List at most this many certificates
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub limit: usize,
+}
+
+/// `perennial renew`
+#[derive(Debug, ClapArgs)]
+pub struct RenewArgs {
+    /// Which certificates; without any, all that are due or failing
+    #[arg(value_name = "CERT")]
+    pub certificates: Vec<String>,
+    /// Renew also what is not due yet; this spends the CA's limits
+    #[arg(long, requires = "certificates")]
+    pub now: bool,
+}
+
+/// `perennial journal`
+#[derive(Debug, ClapArgs)]
+pub struct JournalArgs {
+    /// Only of this certificate, issuer, solver, target or name
+    #[arg(value_name = "SUBJECT")]
+    pub subject: Option<String>,
+    /// Go on as things happen
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Show every step, not just the story
+    #[arg(short, long)]
+    pub all: bool,
+    /// How many lines to show; 0 shows all
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub lines: usize,
+}
+
+/// `perennial help`
+#[derive(Debug, ClapArgs)]
+pub struct HelpArgs {
+    /// A command or a topic
+    #[arg(value_name = "TOPIC")]
+    pub topic: Option<String>,
+}

@@ -1,0 +1,131 @@
+//! `perennial help TOPIC`: what the configuration can say, from the same declarations that read it.
+
+use std::fmt::Write as _;
+
+use clap::CommandFactory as _;
+use perennial_config::{Section, sections};
+
+use super::Ending;
+use super::args::{Args, HelpArgs};
+
+/// The topics: word, first line, titles of the sections that belong to it.
+const TOPICS: [(&str, &str, &[&str]); 5] = [
+    ("configuration", CONFIGURATION, &["the file", "[store]", "[control]", "[resolver]"]),
+    ("issuers", ISSUERS, &["[issuer.NAME]", "eab = { }"]),
+    ("solvers", SOLVERS, &["[solver.NAME]", "tsig = { }"]),
+    ("targets", TARGETS, &["[target.NAME]"]),
+    ("certificates", CERTIFICATES, &["[certificate.NAME]", "an endpoint"]),
+];
+
+const CONFIGURATION: &str = "\
+One TOML file, or a folder with *.toml that mean what one file would. Mistakes are told all at
+once, with line and column: perennial plan. Every key with its default: docs/configuration.md.";
+
+const ISSUERS: &str = "\
+A CA, our account there and a profile. A known CA needs no more than its name:
+  [issuer.letsencrypt]
+and `agree_terms = true`, here or at the top of the file.";
+
+const SOLVERS: &str = "\
+A means to answer challenges. Known kinds:
+  http-01 = \"listener\"   Perennial answers on port 80 itself
+  http-01 = \"webroot\"    it writes files that your web server shows
+  dns-01 = \"rfc2136\"     signed updates to a name server
+  dns-01 = \"exec\"        a program, called with `present` or `cleanup`, the record's name and value
+Wildcards are proven by dns-01 alone, addresses by http-01 alone.";
+
+const TARGETS: &str = "\
+A place that leaf, chain and key are written to, and a server that is told. Kinds:
+  nginx = \"/etc/nginx\"              its server blocks tell which files are used
+  files = \"/etc/ssl/perennial\"      a folder, with commands that validate and reload";
+
+const CERTIFICATES: &str = "\
+Names to keep covered, by whom, where. It lives through all its renewals.";
+
+const SECRETS: &str = "\
+A secret is a reference, read when it is used:
+  \"file:/etc/perennial/tsig.key\"             the file's content
+  \"env:TSIG_KEY\"                             an environment variable
+  \"command:/usr/local/bin/secret\"            what the program writes, within 10 s
+  { command = [\"pass\", \"show\", \"tsig\"] }     the same, with arguments and without a shell
+Anything else is the secret itself: possible, with a warning.";
+
+const EXIT_CODES: &str = "\
+  0  fine
+  1  findings: something needs attention
+  2  usage: the command line makes no sense
+  3  could not: it was not done; standard error says why and what to do";
+
+pub(super) fn main(args: &HelpArgs) -> Ending {
+    let Some(topic) = args.topic.as_deref() else {
+        return print(&Args::command().render_help().to_string());
+    };
+    if let Some(command) = Args::command().find_subcommand_mut(topic) {
+        return print(&command.render_long_help().to_string());
+    }
+    if let Some(text) = text(topic) {
+        return print(&text);
+    }
+    let topics: Vec<&str> = TOPICS.iter().map(|(word, ..)| *word).collect();
+    eprintln!(
+        "there is no topic `{topic}`\n\nhint: topics are {}, secrets and exit-codes; commands: \
+         perennial help",
+        topics.join(", ")
+    );
+    Ending::Usage
+}
+
+fn print(text: &str) -> Ending {
+    use std::io::Write as _;
+    // A reader that has seen enough is no failure.
+    let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
+    Ending::Fine
+}
+
+/// Returns a topic's text. The singular is understood as well.
+fn text(topic: &str) -> Option<String> {
+    match topic {
+        "secrets" | "secret" => return Some(String::from(SECRETS)),
+        "exit-codes" => return Some(String::from(EXIT_CODES)),
+        _ => {}
+    }
+    let found = |word: &str| word == topic || word.strip_suffix('s') == Some(topic);
+    let (_, prose, titles) = TOPICS.iter().find(|(word, ..)| found(word))?;
+    let mut text = String::from(*prose);
+    let wanted = |section: &&Section| titles.contains(&section.title);
+    text.push('\n');
+    for section in sections().iter().filter(wanted) {
+        let _ = writeln!(text, "\n{}", section.title);
+        for key in section.keys {
+            let meaning = key.meaning.trim().trim_end_matches('.');
+            let _ = writeln!(text, "  {:<16} {meaning}", key.name);
+        }
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_section_of_the_file_belongs_to_a_topic() {
+        for section in sections() {
+            let told = TOPICS.iter().any(|(.., titles)| titles.contains(&section.title));
+            assert!(told, "{}", section.title);
+        }
+    }
+
+    #[test]
+    fn the_topic_that_messages_name_lists_every_kind_and_key_of_solver() {
+        let text = text("solvers").unwrap();
+        for word in ["listener", "webroot", "rfc2136", "exec", "visible_within", "nameservers"] {
+            assert!(text.contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+}
