@@ -69,6 +69,13 @@ pub(crate) fn answer(status: StatusCode, kind: &'static str, body: impl Into<Byt
     answer
 }
 
+/// Makes an answer without a body.
+pub(crate) fn empty(status: StatusCode) -> Answer {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = status;
+    answer
+}
+
 /// Makes an answer of plain text.
 pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     answer(status, "text/plain; charset=utf-8", body)

@@ -11,6 +11,8 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry::{OID_X509_COMMON_NAME, Oid};
 use x509_parser::prelude::FromDer as _;
 
+use super::jose::malformed;
+
 /// A CSR that was found good.
 pub(super) struct GoodCsr {
     /// What it says.
@@ -28,9 +30,9 @@ fn bad(detail: impl Into<Box<str>>) -> Problem {
 /// Reads a CSR and checks its signature.
 pub(super) fn read(der: &[u8]) -> Result<GoodCsr, Problem> {
     let (rest, request) = X509CertificationRequest::from_der(der)
-        .map_err(|_| bad("Error parsing certificate request"))?;
+        .map_err(|_| malformed("Error parsing certificate request"))?;
     if !rest.is_empty() {
-        return Err(bad("Error parsing certificate request: trailing data"));
+        return Err(malformed("Error parsing certificate request: trailing data"));
     }
     request.verify_signature().map_err(|_| bad("invalid signature on CSR"))?;
     let info = &request.certification_request_info;

@@ -58,10 +58,11 @@ pub(super) fn directory(facts: &DirectoryFacts, config: &CaConfig) -> Value {
     ])
 }
 
-pub(super) fn order(facts: &OrderFacts) -> Value {
+pub(super) fn order(facts: &OrderFacts, profile: Option<&str>) -> Value {
     object([
         ("status", Some(json!(facts.status))),
         ("expires", facts.expires.map(instant)),
+        ("profile", profile.map(Value::from)),
         ("identifiers", Some(facts.identifiers.iter().map(identifier).collect())),
         ("authorizations", Some(json!(facts.authorizations))),
         ("finalize", facts.finalize.as_ref().map(|url| json!(url))),

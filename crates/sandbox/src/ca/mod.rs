@@ -10,6 +10,7 @@
 //! Durations of the model (`slow`, `Retry-After`) are told to clients as they are; what is valid
 //! until when counts on the clock that the sandbox was given, which may run a day a second.
 
+mod answers;
 mod csr;
 mod jose;
 mod json;
@@ -23,23 +24,21 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hyper::Request;
 use hyper::body::Bytes;
-use hyper::header::{HeaderName, HeaderValue};
-use hyper::{Request, StatusCode};
 use jiff::SignedDuration;
 use perennial_core::words::{ChallengeKind, KeyId, Permille, Problem};
 use perennial_sim::model::Dice;
 use perennial_sim::model::ca::{
-    Ca, CaAnswer, CaConfig, CaEffect, CaFact, CaaRecheck, Delivery, IssuedLeaf, OrderId, Outage,
-    Serial, problem,
+    Ca, CaConfig, CaEffect, CaRequest, CaaRecheck, Delivery, IssuedLeaf, OrderId, Outage, Serial,
+    problem,
 };
 use perennial_wire::clock::Clock;
-use serde_json::Value;
 use tokio_rustls::TlsAcceptor;
 
 use crate::door::{Door, listen};
 use crate::error::SandboxError;
-use crate::http::{Answer, answer, speak};
+use crate::http::{Answer, speak};
 use requests::Asked;
 use sign::{ApiIdentity, Authority};
 use validate::Validator;
@@ -257,23 +256,24 @@ fn step(
 ) -> (SignedDuration, Option<Answer>, Vec<CaEffect>) {
     let mut state = shared.state();
     let state = &mut *state;
-    let (request, key, csr) = match requests::read(state, request) {
+    let (asked, key, csr) = match requests::read(state, request) {
         Ok(Asked::Model { request, key, csr }) => (request, key, csr),
+        // Whoever is out gives no nonces either.
+        Ok(Asked::Nonce { .. }) if state.ca.faults.outage != Outage::None => {
+            (Box::new(CaRequest::Directory), None, None)
+        }
         Ok(Asked::Nonce { head }) => {
-            let status = if head { StatusCode::OK } else { StatusCode::NO_CONTENT };
-            let mut empty = answer(status, "application/octet-stream", Bytes::new());
-            finish(state, &mut empty);
-            return (state.ca.faults.slow, Some(empty), Vec::new());
+            return (state.ca.faults.slow, Some(answers::nonce(state, head)), Vec::new());
         }
         Err(refused) => {
-            let refused = problem_answer(state, &refused, None);
+            let refused = answers::refusal(state, &refused, None);
             return (state.ca.faults.slow, Some(refused), Vec::new());
         }
     };
     if let Some(csr) = csr {
         state.spkis.insert(csr.csr.key, csr.spki);
     }
-    let reply = state.ca.ask(&request, shared.clock.now());
+    let reply = state.ca.ask(&asked, shared.clock.now());
     let took_effect = match &reply.delivery {
         Delivery::Answer(answer) => answer.body.is_ok(),
         Delivery::Lost => true,
@@ -283,7 +283,7 @@ fn step(
         state.keys.insert(key.thumbprint().into(), key);
     }
     let answered = match reply.delivery {
-        Delivery::Answer(answer) => Some(written(state, &answer)),
+        Delivery::Answer(answer) => Some(answers::write(state, &asked, &answer)),
         Delivery::Lost | Delivery::Unreachable => None,
     };
     (reply.after, answered, state.ca.effects().collect())
@@ -327,95 +327,4 @@ fn issue(shared: &Shared, order: OrderId, leaf: IssuedLeaf, checked: Result<(), 
         leaf
     });
     state.ca.issued(order, issued, shared.clock.now());
-}
-
-/// Writes the model's answer.
-fn written(state: &mut State, reply: &CaAnswer) -> Answer {
-    let fact = match &reply.body {
-        Ok(fact) => fact,
-        Err(found) => return problem_answer(state, found, reply.retry_after),
-    };
-    let mut location = None;
-    let mut up = None;
-    let config = &state.ca.config;
-    let body = match fact {
-        CaFact::Directory(facts) => json::directory(facts, config),
-        CaFact::Account(facts) => {
-            location = Some(facts.url.clone());
-            serde_json::json!({ "status": facts.status })
-        }
-        CaFact::Order(facts) => {
-            location = (reply.status == 201).then(|| facts.url.clone());
-            json::order(facts)
-        }
-        CaFact::Authorization(facts) => json::authorization(facts),
-        CaFact::Challenge(facts) => {
-            //= https://www.rfc-editor.org/rfc/rfc8555#section-7.5.1
-            let authorization = facts.url.0.replacen("/chall/", "/authz/", 1);
-            up = authorization.rsplit_once('/').map(|(url, _)| url.to_owned());
-            json::challenge(facts)
-        }
-        CaFact::Certificate(leaf) => return certificate(state, leaf),
-        CaFact::RenewalInfo(facts) => json::renewal_info(facts),
-        CaFact::Done => Value::Object(serde_json::Map::new()),
-    };
-    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
-    let mut written = answer(status, "application/json", body.to_string());
-    if let Some(url) = location {
-        set(&mut written, hyper::header::LOCATION, &url.0);
-    }
-    if let Some(url) = up {
-        set(&mut written, hyper::header::LINK, &format!("<{url}>;rel=\"up\""));
-    }
-    set_retry_after(&mut written, reply.retry_after);
-    finish(state, &mut written);
-    written
-}
-
-fn certificate(state: &mut State, leaf: &IssuedLeaf) -> Answer {
-    let chain = state.chains.get(&leaf.serial).cloned().unwrap_or_default();
-    let kind = "application/pem-certificate-chain";
-    let mut written = answer(StatusCode::OK, kind, Bytes::copy_from_slice(chain.as_bytes()));
-    finish(state, &mut written);
-    written
-}
-
-fn problem_answer(
-    state: &mut State,
-    found: &Problem,
-    retry_after: Option<SignedDuration>,
-) -> Answer {
-    let status = StatusCode::from_u16(found.status).unwrap_or(StatusCode::BAD_REQUEST);
-    let body = json::problem(found).to_string();
-    let mut written = answer(status, "application/problem+json", body);
-    if &*found.kind == "rateLimited" && retry_after.is_some() {
-        let help = format!("<{}/docs/rate-limits>;rel=\"help\"", state.ca.config.base);
-        set(&mut written, hyper::header::LINK, &help);
-    }
-    set_retry_after(&mut written, retry_after);
-    finish(state, &mut written);
-    written
-}
-
-/// Whole seconds, rounded up: a client that comes when it was told is not early.
-fn set_retry_after(answer: &mut Answer, after: Option<SignedDuration>) {
-    if let Some(after) = after {
-        let secs = after.as_secs() + i64::from(after.subsec_nanos() > 0);
-        set(answer, hyper::header::RETRY_AFTER, &secs.to_string());
-    }
-}
-
-/// Adds what every answer carries.
-fn finish(state: &mut State, answer: &mut Answer) {
-    let index = format!("<{}/directory>;rel=\"index\"", state.ca.config.base);
-    let nonce = state.nonces.give();
-    set(answer, HeaderName::from_static("replay-nonce"), &nonce);
-    set(answer, hyper::header::LINK, &index);
-    set(answer, hyper::header::CACHE_CONTROL, "no-store");
-}
-
-fn set(answer: &mut Answer, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        answer.headers_mut().append(name, value);
-    }
 }

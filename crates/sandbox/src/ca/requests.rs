@@ -114,7 +114,7 @@ pub(super) fn read(state: &mut State, request: &Request<Bytes>) -> Result<Asked,
             "JWS header parameter 'url' incorrect. Expected \"{url}\" got \"{}\"",
             jws.protected.url
         );
-        return Err(problem(403, "unauthorized", detail));
+        return Err(malformed(detail));
     }
     let nonce = jws.protected.nonce.as_deref();
     let good_nonce = nonce.is_some_and(|nonce| state.nonces.take(nonce));

@@ -10,5 +10,7 @@
 
 mod acme;
 mod bench;
+mod conformance;
 mod dns;
 mod hosts;
+mod raw;

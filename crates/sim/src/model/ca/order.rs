@@ -186,6 +186,13 @@ impl Ca {
         self.order_answer(201, id, now)
     }
 
+    /// Returns the profile that an order asked for and got.
+    #[must_use]
+    pub fn profile_of(&self, order: &Url) -> Option<&str> {
+        let id = self.id_in(order, "order")?.parse().ok().map(OrderId)?;
+        self.orders.get(&id).map(|order| &*order.profile)
+    }
+
     fn check_policy(&self, identifiers: &[Identifier], profile: &Profile) -> Result<(), Refusal> {
         if identifiers.is_empty() {
             return Err(malformed("NewOrder request did not specify any identifiers").into());
