@@ -4,5 +4,6 @@
 
 mod acme_on_sandbox;
 mod issuing;
+mod load;
 mod tidy;
 mod world;
