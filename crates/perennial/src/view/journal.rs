@@ -157,10 +157,11 @@ fn tell(kind: StreamKind, event: &Event) -> Told {
             let text = format!("the configuration has mistakes: {}", refused.message);
             Told::bad(Severity::Warning, text)
         }
-        Event::IntentAccepted(accepted) => Told::main(format!(
-            "took on a configuration with {} certificates",
-            accepted.certificates
-        )),
+        Event::IntentAccepted(accepted) => {
+            let count = accepted.certificates;
+            let many = if count == 1 { "" } else { "s" };
+            Told::main(format!("took on a configuration with {count} certificate{many}"))
+        }
         Event::IntentHeld(held) => {
             let count = held.missing.len();
             let text = format!(
