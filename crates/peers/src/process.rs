@@ -40,27 +40,34 @@ impl Process {
     }
 
     /// Waits until `look` succeeds; fails early when the peer ends first, always with the log.
-    pub(crate) async fn ready<T>(
-        &self,
-        mut look: impl AsyncFnMut() -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let mut last = None;
-        let ready = until("ready", READY_WITHIN, async || {
-            if let Some(status) = self.ended() {
-                return Some(Err(status));
-            }
-            match look().await {
-                Ok(seen) => Some(Ok(seen)),
-                Err(error) => {
-                    last = Some(error.to_string());
-                    None
+    pub(crate) async fn ready<T, Look, Looking>(&self, mut look: Look) -> Result<T, Error>
+    where
+        Look: FnMut() -> Looking,
+        Looking: Future<Output = Result<T, Error>>,
+    {
+        let last = Mutex::new(String::from("was not asked yet"));
+        let asked = until("ready", READY_WITHIN, || {
+            let looking = look();
+            let last = &last;
+            async move {
+                if let Some(status) = self.ended() {
+                    return Some(Err(status));
+                }
+                match looking.await {
+                    Ok(seen) => Some(Ok(seen)),
+                    Err(error) => {
+                        if let Ok(mut last) = last.lock() {
+                            *last = error.to_string();
+                        }
+                        None
+                    }
                 }
             }
         });
-        match ready.await {
+        match asked.await {
             Ok(Ok(seen)) => Ok(seen),
             Ok(Err(status)) => Err(self.failed(&format!("ended at once: {status}"))),
-            Err(late) => Err(self.failed(&last.unwrap_or_else(|| late.to_string()))),
+            Err(_) => Err(self.failed(&last.into_inner().unwrap_or_default())),
         }
     }
 

@@ -11,11 +11,16 @@ use crate::Error;
 /// # Errors
 ///
 /// [`Error::Late`] when the deadline passes first.
-pub async fn until<T>(
+pub async fn until<T, Look, Looking>(
     what: &str,
     deadline: Duration,
-    mut look: impl AsyncFnMut() -> Option<T>,
-) -> Result<T, Error> {
+    mut look: Look,
+) -> Result<T, Error>
+where
+    // Not `AsyncFnMut`: what waits for one cannot be sent to another thread.
+    Look: FnMut() -> Looking,
+    Looking: Future<Output = Option<T>>,
+{
     let looking = async {
         loop {
             if let Some(seen) = look().await {

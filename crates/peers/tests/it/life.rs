@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use perennial_peers::{Nginx, NginxOptions, Port, Server, until};
+use perennial_peers::{
+    Bind, ChallTestSrv, DnsOptions, Error, Knot, Nginx, NginxOptions, Pebble, PebbleOptions, Port,
+    Server, until,
+};
 
 /// The processes a parent has now.
 fn children_of(pid: u32) -> Vec<u32> {
@@ -80,4 +83,30 @@ async fn peers_end_when_their_owner_is_killed() {
     until("nginx has ended", Duration::from_secs(10), async || (!runs(peer)).then_some(()))
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn peers_can_be_started_at_once_in_tasks_of_their_own() {
+    let start = || async {
+        let port = Port::free()?;
+        let servers = vec![Server::named(&[]).http(port.v4())];
+        let nginx = Nginx::start(NginxOptions { servers, ..NginxOptions::default() }).await?;
+        Ok::<_, Error>((port, nginx))
+    };
+    let started = [tokio::spawn(start()), tokio::spawn(start())];
+    for task in started {
+        let (port, _nginx) = task.await.unwrap().unwrap();
+        assert!(tokio::net::TcpStream::connect(port.v4()).await.is_ok());
+    }
+}
+
+/// Fails to compile when a start cannot be moved to another thread.
+#[test]
+fn every_start_can_be_sent_to_another_thread() {
+    fn sendable(_: impl Send) {}
+    let at = "127.0.0.1:1".parse().unwrap();
+    sendable(Pebble::start(PebbleOptions::asking(at)));
+    sendable(ChallTestSrv::start(None));
+    sendable(Bind::start(DnsOptions::default()));
+    sendable(Knot::start(DnsOptions::default()));
 }
