@@ -250,6 +250,74 @@ mod tests {
         assert_eq!(key.thumbprint(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
     }
 
+    /// Signs `payload` and checks that the key verifies it, and nothing else.
+    fn check(jwk: &Value, alg: &str, sign: impl Fn(&[u8]) -> Vec<u8>) {
+        let protected = serde_json::json!({ "alg": alg, "url": "https://ca.test/" }).to_string();
+        let signed = format!("{}.{}", encode(protected), encode("payload"));
+        let signature = encode(sign(signed.as_bytes()));
+        let (protected, payload) = signed.split_once('.').unwrap();
+        let jws = |payload: &str| {
+            let body = serde_json::json!({
+                "protected": protected, "payload": payload, "signature": signature,
+            });
+            Jws::parse(body.to_string().as_bytes()).ok().unwrap()
+        };
+        let key = Jwk::parse(jwk).ok().unwrap();
+        assert!(jws(payload).verify(&key).is_ok(), "{alg}");
+        assert!(jws(&encode("another")).verify(&key).is_err(), "{alg}");
+    }
+
+    #[test]
+    fn each_algorithm_verifies_what_was_signed_and_nothing_else() {
+        use aws_lc_rs::rand::SystemRandom;
+        use aws_lc_rs::rsa::KeySize;
+        use aws_lc_rs::signature::{
+            ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+            Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+        };
+        let random = SystemRandom::new();
+        let curves = [
+            ("ES256", "P-256", &ECDSA_P256_SHA256_FIXED_SIGNING),
+            ("ES384", "P-384", &ECDSA_P384_SHA384_FIXED_SIGNING),
+        ];
+        for (alg, curve, algorithm) in curves {
+            let key = EcdsaKeyPair::generate(algorithm).unwrap();
+            let (x, y) =
+                key.public_key().as_ref()[1..].split_at(key.public_key().as_ref().len() / 2);
+            let jwk = serde_json::json!({
+                "kty": "EC", "crv": curve, "x": encode(x), "y": encode(y),
+            });
+            check(&jwk, alg, |message| key.sign(&random, message).unwrap().as_ref().to_vec());
+        }
+        let key = Ed25519KeyPair::generate().unwrap();
+        let x = encode(key.public_key());
+        let jwk = serde_json::json!({ "kty": "OKP", "crv": "Ed25519", "x": x });
+        check(&jwk, "EdDSA", |message| key.sign(message).as_ref().to_vec());
+        let key = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+        let public = key.public_key();
+        let number = |bytes: &[u8]| encode(bytes);
+        let jwk = serde_json::json!({
+            "kty": "RSA",
+            "n": number(public.modulus().big_endian_without_leading_zero()),
+            "e": number(public.exponent().big_endian_without_leading_zero()),
+        });
+        check(&jwk, "RS256", |message| {
+            let mut signature = vec![0; key.public_modulus_len()];
+            key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).unwrap();
+            signature
+        });
+    }
+
+    #[test]
+    fn an_unknown_algorithm_is_named() {
+        let body = serde_json::json!({
+            "protected": encode(r#"{"alg":"HS256","url":""}"#), "payload": "", "signature": "",
+        });
+        let jws = Jws::parse(body.to_string().as_bytes()).ok().unwrap();
+        let refused = jws.verify(&Jwk::Ed25519(vec![0; 32])).unwrap_err();
+        assert_eq!(&*refused.kind, "badSignatureAlgorithm");
+    }
+
     #[test]
     fn keys_of_other_kinds_or_sizes_are_refused() {
         let cases = [

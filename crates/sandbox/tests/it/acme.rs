@@ -308,3 +308,56 @@ async fn an_account_key_is_changed_and_the_old_one_forgotten() {
     let names = [dns("example.test")];
     issue(&account, &NewOrder::new(&names), &Answers::Dns(&sandbox)).await;
 }
+
+#[tokio::test]
+async fn every_kind_of_key_is_certified() {
+    let (sandbox, dial) = sandbox(|_| {}).await;
+    let ca = &sandbox.cas[0];
+    let account = account(ca, None).await.unwrap();
+    let names = [dns("example.test")];
+    let rsa: rcgen::RsaKeySize = rcgen::RsaKeySize::_2048;
+    let keys = [
+        rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap(),
+        rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap(),
+        rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rsa).unwrap(),
+    ];
+    for key in keys {
+        let mut order = account.new_order(&NewOrder::new(&names)).await.unwrap();
+        answer(&mut order, &Answers::Dns(&sandbox)).await;
+        order.poll_ready(&PATIENCE).await.unwrap();
+        let params = rcgen::CertificateParams::new(vec!["example.test".to_owned()]);
+        let mut params = params.unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        let csr = params.serialize_request(&key).unwrap();
+        order.finalize_csr(csr.der()).await.unwrap();
+        let pem = order.poll_certificate(&PATIENCE).await.unwrap();
+        verify(&pem, ca.root_pem(), "example.test", dial.now());
+    }
+}
+
+#[tokio::test]
+async fn validations_are_used_again_but_caa_is_not_forgotten() {
+    let (sandbox, dial) = sandbox(|_| {}).await;
+    let ca = &sandbox.cas[0];
+    ca.with(|ca| ca.config.reuse = Permille::new(1000));
+    let account = account(ca, None).await.unwrap();
+    let names = [dns("example.test")];
+    let bound = format!("ca.sandbox.test; accounturi={}", account.id());
+    let caa = |value: &str| Caa { critical: false, tag: "issue".into(), value: value.into() };
+    let add =
+        |data| sandbox.dns.with(|dns, now| dns.add("example.test", "example.test", data, now));
+    add(Data::Caa(caa(&bound)));
+    issue(&account, &NewOrder::new(&names), &Answers::Dns(&sandbox)).await;
+    dial.turn(8);
+    issue(&account, &NewOrder::new(&names), &Answers::Dns(&sandbox)).await;
+    let old = Data::Caa(caa(&bound));
+    sandbox.dns.with(|dns, now| dns.remove("example.test", "example.test", &old, now));
+    add(Data::Caa(caa("other.test")));
+    let mut order = account.new_order(&NewOrder::new(&names)).await.unwrap();
+    assert_eq!(order.state().status, OrderStatus::Ready);
+    order.finalize().await.unwrap();
+    assert!(order.poll_certificate(&PATIENCE).await.is_err());
+    let problem = order.state().error.clone().unwrap();
+    assert_eq!(problem.r#type.unwrap(), "urn:ietf:params:acme:error:caa");
+    assert!(problem.detail.unwrap().starts_with("Rechecking CAA for \"example.test\""));
+}

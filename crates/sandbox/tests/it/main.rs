@@ -12,5 +12,6 @@ mod acme;
 mod bench;
 mod conformance;
 mod dns;
+mod faults;
 mod hosts;
 mod raw;

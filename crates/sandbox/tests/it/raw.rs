@@ -108,7 +108,7 @@ impl Raw {
         self.directory[resource].as_str().unwrap().to_owned()
     }
 
-    /// Sends a request as it is.
+    /// Sends a request as it is; it must be answered.
     pub(crate) async fn send(
         &self,
         method: &str,
@@ -116,6 +116,17 @@ impl Raw {
         kind: Option<&str>,
         body: &str,
     ) -> Answer {
+        self.try_send(method, url, kind, body).await.unwrap()
+    }
+
+    /// Sends a request as it is.
+    pub(crate) async fn try_send(
+        &self,
+        method: &str,
+        url: &str,
+        kind: Option<&str>,
+        body: &str,
+    ) -> Result<Answer, hyper::Error> {
         let uri: hyper::Uri = url.parse().unwrap();
         let (host, authority) = (uri.host().unwrap(), uri.authority().unwrap().as_str());
         let stream = TcpStream::connect(authority.replace("localhost", "127.0.0.1")).await.unwrap();
@@ -132,11 +143,11 @@ impl Raw {
             request = request.header("content-type", kind);
         }
         let request = request.body(Full::new(Bytes::from(body.to_owned()))).unwrap();
-        let answer = sender.send_request(request).await.unwrap();
+        let answer = sender.send_request(request).await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         running.abort();
-        Answer { status, headers, body: String::from_utf8(body.to_vec()).unwrap() }
+        Ok(Answer { status, headers, body: String::from_utf8(body.to_vec()).unwrap() })
     }
 
     pub(crate) async fn nonce(&self) -> String {

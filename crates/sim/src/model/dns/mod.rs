@@ -33,8 +33,11 @@ pub use zone::{Zone, ZoneFault};
 pub struct Dns {
     /// The servers by name.
     pub servers: BTreeMap<Box<str>, Server>,
-    /// The zones by an id of their own: two providers may hold zones of the same apex.
+    /// The zones by an id of their own: two providers may hold zones of the same apex. Made by
+    /// [`Self::add_zone`] and [`Self::hold_zone`].
     pub zones: BTreeMap<Box<str>, Zone>,
+    /// The ids of zones that are not called by their apex.
+    others: BTreeMap<Box<str>, Vec<Box<str>>>,
     /// What is wrong with the resolver that clients ask.
     pub resolver: ServerFault,
 }
@@ -95,6 +98,12 @@ impl Dns {
     /// Holds a zone on servers, without anybody being told to ask them.
     pub fn hold_zone(&mut self, id: &str, apex: &str, servers: &[&str]) {
         self.zones.insert(id.into(), Zone::new(apex, servers));
+        if id != apex {
+            let others = self.others.entry(apex.into()).or_default();
+            if others.iter().all(|other| &**other != id) {
+                others.push(id.into());
+            }
+        }
     }
 
     /// Points the parent's delegation of `apex` at servers, at once: nothing lags there.
@@ -220,17 +229,33 @@ impl Dns {
 
     /// Returns the zone that a server answers from: the one whose apex is nearest.
     fn zone_at(&self, server: &str, name: &str) -> Option<&Zone> {
-        let held = self.zones.values().filter(|zone| zone.is_on(server));
-        held.filter(|zone| covers(&zone.apex, name)).max_by_key(|zone| zone.apex.len())
+        self.nearest(server, name).map(|(_, zone)| zone)
+    }
+
+    /// Returns the zone on a server whose apex is nearest to a name, and its id.
+    fn nearest(&self, server: &str, name: &str) -> Option<(&str, &Zone)> {
+        // Most zones are called by their apex: then this is a look-up for each label.
+        let above = std::iter::successors(Some(name), |name| {
+            name.split_once('.').map(|(_, parent)| parent).or((!name.is_empty()).then_some(""))
+        });
+        for apex in above {
+            let id = if apex.is_empty() { ROOT } else { apex };
+            let plain = self.zones.get_key_value(id).filter(|(_, zone)| *zone.apex == *apex);
+            let others = self.others.get(apex).into_iter().flatten();
+            let mut held =
+                plain.into_iter().chain(others.filter_map(|id| self.zones.get_key_value(&**id)));
+            if let Some((id, zone)) = held.find(|(_, zone)| zone.is_on(server)) {
+                return Some((&**id, zone));
+            }
+        }
+        None
     }
 
     /// Returns the id of the zone that the world asks about a name.
     #[must_use]
     pub fn zone_of(&self, name: &str, now: Timestamp) -> Option<&str> {
         let (_, server) = self.walk(name, Kind::Soa, now).ok()?;
-        let held = self.zones.iter().filter(|(_, zone)| zone.is_on(&server));
-        let nearest = held.filter(|(_, zone)| covers(&zone.apex, name));
-        nearest.max_by_key(|(_, zone)| zone.apex.len()).map(|(id, _)| &**id)
+        self.nearest(&server, name).map(|(id, _)| id)
     }
 
     /// Returns where a record of a name goes: the end of its CNAME chain, the zone that holds it,

@@ -2,8 +2,7 @@
 //!
 //! Source: RFC 2136 sections 2.4, 2.5 and 3. All or nothing.
 
-use jiff::{SignedDuration, Timestamp};
-use perennial_core::words::after;
+use jiff::Timestamp;
 
 use super::data::{Data, Kind, Rcode};
 use super::zone::{Zone, ZoneFault};
@@ -48,9 +47,6 @@ pub enum Change {
     DeleteName(Box<str>),
 }
 
-/// How long what was removed is kept for servers that lag.
-const KEEP: SignedDuration = SignedDuration::from_hours(24);
-
 impl Dns {
     /// Updates a zone through one of its servers. Returns nothing where the server is silent.
     pub fn update(&mut self, server: &str, update: &Update, now: Timestamp) -> Option<Rcode> {
@@ -60,9 +56,11 @@ impl Dns {
             ServerFault::ServFail => return Some(Rcode::ServFail),
             ServerFault::Refused => return Some(Rcode::Refused),
         }
-        let mut zones = self.zones.values_mut();
-        let zone = zones.find(|zone| zone.apex == update.zone && zone.is_on(server));
-        let Some(zone) = zone else { return Some(Rcode::NotAuth) };
+        let held = self.nearest(server, &update.zone).filter(|(_, zone)| zone.apex == update.zone);
+        let id: Option<Box<str>> = held.map(|(id, _)| id.into());
+        let Some(zone) = id.and_then(|id| self.zones.get_mut(&id)) else {
+            return Some(Rcode::NotAuth);
+        };
         match zone.fault {
             ZoneFault::None => Some(zone.update(update, now)),
             ZoneFault::Silent => None,
@@ -94,14 +92,11 @@ impl Zone {
         for change in &update.changes {
             self.change(change, now);
         }
-        self.prune(after(now, -KEEP));
         Rcode::NoError
     }
 
     fn check(&self, prerequisite: &Prerequisite, now: Timestamp) -> Rcode {
-        let any = |wanted: &str, fits: &dyn Fn(&Data) -> bool| {
-            self.records(now).any(|(owner, data)| owner == wanted && fits(data))
-        };
+        let any = |wanted: &str, fits: &dyn Fn(&Data) -> bool| self.of(wanted, now).any(fits);
         let (holds, otherwise) = match prerequisite {
             Prerequisite::NameExists(name) => (any(name, &|_| true), Rcode::NxDomain),
             Prerequisite::NameMissing(name) => (!any(name, &|_| true), Rcode::YxDomain),
@@ -127,11 +122,9 @@ impl Zone {
         let apex = self.apex.clone();
         match change {
             Change::Add(name, data) => {
-                let clashes = |(owner, found): (&str, &Data)| {
-                    owner == &**name
-                        && (found.kind() == Kind::Cname) != (data.kind() == Kind::Cname)
-                };
-                if !self.records(now).any(clashes) {
+                let clashes =
+                    |found: &Data| (found.kind() == Kind::Cname) != (data.kind() == Kind::Cname);
+                if !self.of(name, now).any(clashes) {
                     if data.kind() == Kind::Cname {
                         self.remove(name, now, |found| found != data);
                     }

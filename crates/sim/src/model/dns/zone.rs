@@ -1,6 +1,9 @@
 //! One zone: its records through time, and how it answers.
 
-use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use perennial_core::words::after;
 
 use super::covers;
 use super::data::{Data, DnsAnswer, Kind, Rcode, Record};
@@ -16,8 +19,16 @@ pub struct Zone {
     pub ttl: u32,
     /// What is wrong with it, on every server.
     pub fault: ZoneFault,
-    entries: Vec<Entry>,
+    /// By name with its labels reversed, so that what lies below a name follows it.
+    owners: BTreeMap<Box<str>, Owner>,
     serial: u32,
+}
+
+/// What a name has and had.
+#[derive(Clone, Debug)]
+struct Owner {
+    name: Box<str>,
+    entries: Vec<Entry>,
 }
 
 /// What is wrong with a zone.
@@ -39,7 +50,6 @@ pub enum ZoneFault {
 /// A record and its life. What was removed is kept as long as a server may still show it.
 #[derive(Clone, Debug)]
 struct Entry {
-    name: Box<str>,
     data: Data,
     added_at: Timestamp,
     removed_at: Option<Timestamp>,
@@ -51,6 +61,14 @@ impl Entry {
     }
 }
 
+/// How long what was removed is kept for servers that lag.
+const KEEP: SignedDuration = SignedDuration::from_hours(24);
+
+/// Returns a name with its labels reversed.
+fn reversed(name: &str) -> Box<str> {
+    name.rsplit('.').collect::<Vec<_>>().join(".").into()
+}
+
 impl Zone {
     /// Makes a zone on servers. Its own NS records name them from the beginning of time.
     #[must_use]
@@ -60,7 +78,7 @@ impl Zone {
             servers: servers.iter().map(|server| Box::from(*server)).collect(),
             ttl: 60,
             fault: ZoneFault::default(),
-            entries: Vec::new(),
+            owners: BTreeMap::new(),
             serial: 1,
         };
         for server in servers {
@@ -77,36 +95,48 @@ impl Zone {
 
     /// Returns the records that a server without lag shows.
     pub fn records(&self, at: Timestamp) -> impl Iterator<Item = (&str, &Data)> {
-        let shown = self.entries.iter().filter(move |entry| entry.shows(at));
-        shown.map(|entry| (&*entry.name, &entry.data))
+        self.owners.values().flat_map(move |owner| {
+            let shown = owner.entries.iter().filter(move |entry| entry.shows(at));
+            shown.map(|entry| (&*owner.name, &entry.data))
+        })
+    }
+
+    /// Returns what a server without lag shows of one name.
+    pub(super) fn of(&self, name: &str, at: Timestamp) -> impl Iterator<Item = &Data> {
+        let owner = self.owners.get(&reversed(name));
+        let entries = owner.map(|owner| owner.entries.as_slice()).unwrap_or_default();
+        entries.iter().filter(move |entry| entry.shows(at)).map(|entry| &entry.data)
     }
 
     pub(super) fn add(&mut self, name: &str, data: Data, now: Timestamp) {
-        if self.records(now).any(|(owner, found)| owner == name && *found == data) {
+        let owner = self.owners.entry(reversed(name));
+        let owner = owner.or_insert_with(|| Owner { name: name.into(), entries: Vec::new() });
+        if owner.entries.iter().any(|entry| entry.shows(now) && entry.data == data) {
             return;
         }
-        self.entries.push(Entry { name: name.into(), data, added_at: now, removed_at: None });
+        // What no server can show any more is forgotten here, where it would pile up.
+        let forgotten = after(now, -KEEP);
+        owner.entries.retain(|entry| entry.removed_at.is_none_or(|at| at > forgotten));
+        owner.entries.push(Entry { data, added_at: now, removed_at: None });
         self.serial = self.serial.wrapping_add(1);
     }
 
     pub(super) fn remove(&mut self, name: &str, now: Timestamp, which: impl Fn(&Data) -> bool) {
-        let living = self.entries.iter_mut().filter(|entry| entry.shows(now));
-        for entry in living.filter(|entry| &*entry.name == name && which(&entry.data)) {
+        let Some(owner) = self.owners.get_mut(&reversed(name)) else { return };
+        let living = owner.entries.iter_mut().filter(|entry| entry.shows(now));
+        for entry in living.filter(|entry| which(&entry.data)) {
             entry.removed_at = Some(now);
             self.serial = self.serial.wrapping_add(1);
         }
     }
 
     pub(super) fn delegate(&mut self, apex: &str, servers: &[&str]) {
-        self.entries.retain(|entry| &*entry.name != apex || entry.data.kind() != Kind::Ns);
+        if let Some(owner) = self.owners.get_mut(&reversed(apex)) {
+            owner.entries.retain(|entry| entry.data.kind() != Kind::Ns);
+        }
         for server in servers {
             self.add(apex, Data::Ns((*server).into()), Timestamp::MIN);
         }
-    }
-
-    /// Forgets what no server can show any more.
-    pub(super) fn prune(&mut self, before: Timestamp) {
-        self.entries.retain(|entry| entry.removed_at.is_none_or(|removed_at| removed_at > before));
     }
 
     /// Answers a question for a name inside, as of a moment.
@@ -150,41 +180,52 @@ impl Zone {
 
     /// Returns the zone cut at or above a name, if there is one below the apex.
     fn cut(&self, name: &str, at: Timestamp) -> Option<Box<str>> {
-        let cuts = self.entries.iter().filter(|entry| entry.shows(at));
-        cuts.filter(|entry| entry.data.kind() == Kind::Ns && entry.name != self.apex)
-            .filter(|entry| covers(&entry.name, name))
-            .map(|entry| entry.name.clone())
-            .min_by_key(|cut| cut.len())
+        let mut cut = None;
+        let mut above = name;
+        while above != &*self.apex {
+            if self.of(above, at).any(|data| data.kind() == Kind::Ns) {
+                cut = Some(above);
+            }
+            let Some((_, parent)) = above.split_once('.') else { break };
+            above = parent;
+        }
+        cut.map(Box::from)
     }
 
     /// Returns whose records answer for a name: its own, or a wildcard's (RFC 4592).
     fn owner(&self, name: &str, at: Timestamp) -> Option<Box<str>> {
-        let exists = |name: &str| {
-            name == &*self.apex
-                || self.records(at).any(|(owner, _)| owner == name || covers(name, owner))
-        };
-        if exists(name) {
+        if self.exists(name, at) {
             return Some(name.into());
         }
         let mut encloser = name;
         while let Some((_, rest)) = encloser.split_once('.') {
-            if exists(rest) {
+            if self.exists(rest, at) {
                 let wildcard = format!("*.{rest}");
-                return exists(&wildcard).then(|| wildcard.into());
+                return self.exists(&wildcard, at).then(|| wildcard.into());
             }
             encloser = rest;
         }
         None
     }
 
+    /// Returns whether a name, or one below it, has records.
+    fn exists(&self, name: &str, at: Timestamp) -> bool {
+        let shows = |owner: &Owner| owner.entries.iter().any(|entry| entry.shows(at));
+        let key = reversed(name);
+        if name == &*self.apex || self.owners.get(&key).is_some_and(shows) {
+            return true;
+        }
+        let below: Box<str> = format!("{key}.").into();
+        let after = self.owners.range(below.clone()..);
+        after.take_while(|(key, _)| key.starts_with(&*below)).any(|(_, owner)| shows(owner))
+    }
+
     fn set(&self, name: &str, kind: Kind, at: Timestamp) -> Vec<Record> {
         if kind == Kind::Soa {
             return if name == &*self.apex { vec![self.soa()] } else { Vec::new() };
         }
-        let found = self.records(at).filter(|(owner, data)| *owner == name && data.kind() == kind);
-        found
-            .map(|(owner, data)| Record { name: owner.into(), ttl: self.ttl, data: data.clone() })
-            .collect()
+        let found = self.of(name, at).filter(|data| data.kind() == kind);
+        found.map(|data| Record { name: name.into(), ttl: self.ttl, data: data.clone() }).collect()
     }
 
     fn soa(&self) -> Record {
