@@ -115,7 +115,7 @@ pub struct Record {
     pub version: u64,
     /// When it was written, by the writer's clock.
     pub at: Timestamp,
-    /// What kind of event; the name of an [`crate::record::Event`] variant.
+    /// What kind of event; the name of an [`crate::event::Event`] variant.
     pub kind: Box<str>,
     /// The version of the body's shape.
     pub schema: u16,

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Everything but the exchange itself is pure: [`request`] and [`jws`] make bytes, [`answer`] reads
-//! facts from an answer and the time, [`classify`] makes the failures. The client holds three things
+//! facts from an answer and the time, [`mod@classify`] makes the failures. The client holds three things
 //! between exchanges: the directory, nonces, and connections. All are caches; a new client does the
 //! same.
 //!

@@ -1,6 +1,6 @@
 //! DNS for everybody: one exchange with one server, TSIG, and lookups.
 //!
-//! [`exchange`] asks one server one thing, over UDP and, when the answer does not fit, over TCP. It
+//! [`exchange()`] asks one server one thing, over UDP and, when the answer does not fit, over TCP. It
 //! chases nothing and hides nothing: what that server said is what is returned. [`Resolver`] looks
 //! names up: through given servers that recurse, or by walking down from the root itself, so that a
 //! diagnosis does not depend on anybody's cache. [`Tsig`] signs, by the wall clock.
