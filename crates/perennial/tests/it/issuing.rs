@@ -1,90 +1,76 @@
-//! Issuing, deploying and seeing on real peers: Pebble validates, nginx serves.
+//! The main job in the usual world: http-01, nginx, a renewal, a restart.
 
-use perennial::run::Reload;
-use perennial_core::driver::Driver;
-use perennial_core::state::DeployStep;
-use perennial_peers::{
-    Authority, ChallTestSrv, Nginx, NginxOptions, Pebble, PebbleOptions, Port, Server,
-};
+use perennial_core::words::SightState;
 
-use crate::world::{Running, configure};
+use crate::running::Running;
+use crate::world::{Plan, WWW_BY_LISTENER, World, any_name};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_declared_name_is_issued_by_http_deployed_to_nginx_and_seen() {
-    let folder = tempfile::tempdir().unwrap();
-    let dns = ChallTestSrv::start(None).await.unwrap();
-    dns.set_default_ipv6(None).await.unwrap();
-    let (http, https) = (Port::free().unwrap(), Port::free().unwrap());
-    let mut options = PebbleOptions::asking(dns.addr());
-    options.http_port = Some(http.number());
-    let pebble = Pebble::start(options).await.unwrap();
-    let issued = Authority::new("somebody else").unwrap().issue(&["www.example.test"]).unwrap();
-    let (cert, key) = (folder.path().join("old.pem"), folder.path().join("old.key"));
-    std::fs::write(&cert, issued.cert_pem).unwrap();
-    std::fs::write(&key, issued.key_pem).unwrap();
-    let server = Server::named(&["www.example.test"]).https(https.v4()).cert(&cert, &key);
-    let options = NginxOptions { servers: vec![server], raw: String::new() };
-    let nginx = Nginx::start(options).await.unwrap();
-    let roots = folder.path().join("roots.pem");
-    let root = pebble.issuing_root_pem(0).await.unwrap();
-    std::fs::write(&roots, format!("{}\n{root}", pebble.ca_root_pem())).unwrap();
-    let config = format!(
-        r#"
-contact = "ops@example.test"
-[store]
-dir = "{store}"
-[resolver]
-servers = ["{dns}"]
-[issuer.pebble]
-directory = "{directory}"
-roots = "{roots}"
-kind = "private"
-agree_terms = true
-[solver.web]
-http-01 = "listener"
-listen = ["127.0.0.1:{http}"]
-[target.web]
-nginx = "{conf}"
-prefix = "{prefix}"
-files = "{dir}"
-take_over = true
-[certificate.www]
-names = ["www.example.test"]
-issuers = ["pebble"]
-targets = ["web"]
-endpoints = ["www.example.test:{https}"]
-"#,
-        store = folder.path().join("store").display(),
-        dns = dns.addr(),
-        directory = pebble.directory_url(),
-        roots = roots.display(),
-        http = http.number(),
-        conf = nginx.conf_path().display(),
-        prefix = nginx.dir().display(),
-        dir = folder.path().join("live").display(),
-        https = https.number(),
-    );
-    let config = configure(folder.path(), &config);
+async fn a_declared_name_is_issued_by_http_deployed_to_nginx_seen_and_renewed() {
+    let dns = any_name().await;
+    let world = World::new(dns.addr(), &["www.example.test"]).await;
+    let config = world.write(WWW_BY_LISTENER);
     let mut daemon = Running::start(&config).await;
-    assert_eq!(daemon.until("leaf seen at the endpoint", |driver, _| seen_leaf(driver)).await, 1);
+    let first = daemon.until_seen("www", 1).await;
     daemon.renew("www");
-    daemon.until("second leaf seen", |driver, _| seen_leaf(driver).filter(|leaf| *leaf == 2)).await;
-    std::fs::write(&config, "[broken").unwrap();
-    daemon.reload.send(Reload { confirmed: false }).unwrap();
-    daemon.until("refusal", |driver, _| driver.state().instance.refused.clone()).await;
+    let second = daemon.until_seen("www", 2).await;
+    assert_ne!(first.key, second.key, "a new key for each leaf");
+    daemon.until_idle().await;
     daemon.stop().await;
-    // The last good configuration is in force at the next start, and the refusal is remembered.
+    // What was seen before is known after a restart, and nothing is ordered.
     let mut daemon = Running::start(&config).await;
-    daemon.until("refusal", |driver, _| driver.state().instance.refused.clone()).await;
-    assert_eq!(daemon.look(|driver, _| seen_leaf(driver)).await, Some(2));
+    assert_eq!(daemon.until_seen("www", 2).await.fingerprint, second.fingerprint);
+    assert_eq!(daemon.orders(), 0);
     daemon.stop().await;
 }
 
-/// Returns the number of the leaf that was seen at the only target's endpoints.
-fn seen_leaf(driver: &Driver) -> Option<u32> {
-    let (_, _, certificate) = driver.state().certificates().next()?;
-    match certificate.targets.first()?.step {
-        DeployStep::Seen { leaf, .. } => Some(leaf),
-        _ => None,
-    }
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webroot_that_nginx_shows_answers_http_and_is_left_empty() {
+    let dns = any_name().await;
+    let mut plan = Plan::new(dns.addr(), &["www.example.test"]);
+    plan.webroot = true;
+    let world = World::of(plan).await;
+    let config = world.write(
+        r#"
+[solver.webroot]
+http-01 = "webroot"
+webroot = "@DIR@/webroot"
+[certificate.www]
+names = ["www.example.test"]
+targets = ["web"]
+endpoints = ["www.example.test:@HTTPS@"]
+"#,
+    );
+    let mut daemon = Running::start(&config).await;
+    daemon.until_seen("www", 1).await;
+    daemon.until_idle().await;
+    let left = std::fs::read_dir(world.path("webroot/.well-known/acme-challenge"));
+    assert_eq!(left.map_or(0, Iterator::count), 0, "an answer is left");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leaf_is_seen_on_every_address_of_the_name() {
+    let dns = any_name().await;
+    dns.add_a("www.example.test", &["127.0.0.1".parse().unwrap(), "127.0.0.2".parse().unwrap()])
+        .await
+        .unwrap();
+    dns.add_aaaa("www.example.test", &["::1".parse().unwrap()]).await.unwrap();
+    let mut plan = Plan::new(dns.addr(), &["www.example.test"]);
+    plan.addresses = ["127.0.0.1", "127.0.0.2", "::1"].map(|ip| ip.parse().unwrap()).to_vec();
+    let world = World::of(plan).await;
+    let listen = r#"listen = ["127.0.0.1:@HTTP@", "127.0.0.2:@HTTP@", "[::1]:@HTTP@"]"#;
+    let one = r#"listen = ["127.0.0.1:@HTTP@"]"#;
+    let mut daemon = Running::start(&world.write(&WWW_BY_LISTENER.replace(one, listen))).await;
+    let leaf = daemon.until_seen("www", 1).await.fingerprint;
+    let shown = daemon.look(|driver, _| {
+        let (_, _, certificate) = driver.state().certificates().next().unwrap();
+        certificate.endpoints[0].shown.clone().unwrap()
+    });
+    let shown = shown.await;
+    let mut addresses: Vec<_> = shown.iter().map(|a| a.address.ip().to_string()).collect();
+    addresses.sort();
+    assert_eq!(addresses, ["127.0.0.1", "127.0.0.2", "::1"]);
+    assert!(shown.iter().all(|a| a.state == SightState::Ok && a.leaf == Some(leaf)), "{shown:?}");
+    daemon.stop().await;
 }

@@ -1,106 +1,180 @@
-//! A daemon in this process, among real peers.
+//! A world of real peers around a daemon: a CA, a web server, and the configuration that binds them.
+//!
+//! [`World::of`] starts a Pebble that asks the given name server, and an nginx that serves a
+//! placeholder for the given names. [`World::write`] writes the configuration: what all tests
+//! have in common, then the test's own lines, in which `@HTTP@`, `@HTTPS@` and `@DIR@` stand for
+//! the ports and the folder of this world.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
-use jiff::Timestamp;
-use perennial::clock::Time;
-use perennial::run::{
-    Boundaries, Daemon, Draws, Event, Look, Reload, RunError, Start, Surroundings,
+use perennial_peers::{
+    Authority, ChallTestSrv, DnsOptions, Nginx, NginxOptions, Pebble, PebbleOptions, Port, Server,
+    TsigKey, Zone, dig,
 };
-use perennial_core::driver::{Driver, Input};
-use perennial_core::record::Record;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tempfile::TempDir;
 
-/// A daemon that runs in this process, with everything it writes in a folder of its own.
-pub(crate) struct Running {
-    pub(crate) events: UnboundedSender<Event>,
-    pub(crate) records: UnboundedReceiver<Record>,
-    pub(crate) reload: UnboundedSender<Reload>,
-    task: JoinHandle<Result<(), RunError>>,
-    seen: Vec<Record>,
+/// Where a daemon runs.
+pub(crate) struct World {
+    pub(crate) pebble: Pebble,
+    pub(crate) nginx: Nginx,
+    /// The port on which Pebble validates http-01.
+    pub(crate) http: Port,
+    /// The port on which nginx serves.
+    pub(crate) https: Port,
+    /// Further lines of `[issuer.pebble]`.
+    pub(crate) issuer: String,
+    /// Further lines of `[target.web]`.
+    pub(crate) target: String,
+    /// Whom the daemon asks; unless changed, the server that Pebble asks.
+    pub(crate) resolver: SocketAddr,
+    pub(crate) folder: TempDir,
 }
 
-/// How long is waited for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// What a world is made of.
+pub(crate) struct Plan {
+    pub(crate) names: Vec<&'static str>,
+    pub(crate) pebble: PebbleOptions,
+    /// Where nginx serves.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// Whether nginx serves a webroot on the port of http-01.
+    pub(crate) webroot: bool,
+}
 
-impl Running {
-    /// Starts a daemon with the configuration at `config`.
-    pub(crate) async fn start(config: &Path) -> Self {
-        let (followers, records) = unbounded_channel();
-        let start = Start {
-            config: config.to_path_buf(),
-            store: config.with_file_name("store"),
-            time: Time::real(),
-            draws: Draws::seeded(7),
-            surroundings: Surroundings::default(),
-            pulse: Box::new(|| ()),
-            boundaries: Boundaries::default(),
-        };
-        let daemon = Daemon::prepare(start, Some(followers)).await.expect("the daemon prepares");
-        let events = daemon.events();
-        let (reload, reloads) = unbounded_channel();
-        let task = tokio::spawn(daemon.run(reloads));
-        Self { events, records, reload, task, seen: Vec::new() }
-    }
-
-    /// Waits until the driver's state is as wanted.
-    pub(crate) async fn until<T: Send + 'static>(
-        &mut self,
-        what: &str,
-        look: impl Fn(&Driver, Timestamp) -> Option<T> + Clone + Send + 'static,
-    ) -> T {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            if let Some(found) = self.look(look.clone()).await {
-                return found;
-            }
-            assert!(tokio::time::Instant::now() < deadline, "no {what}:\n{}", self.journal());
-            tokio::time::sleep(Duration::from_millis(50)).await;
+impl Plan {
+    /// A Pebble that asks a name server, and an nginx on 127.0.0.1.
+    pub(crate) fn new(dns: SocketAddr, names: &[&'static str]) -> Self {
+        Self {
+            names: names.to_vec(),
+            pebble: PebbleOptions::asking(dns),
+            addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            webroot: false,
         }
     }
+}
 
-    /// Looks at the driver's state.
-    pub(crate) async fn look<T: Send + 'static>(
-        &self,
-        look: impl FnOnce(&Driver, Timestamp) -> T + Send + 'static,
-    ) -> T {
-        let (tell, told) = oneshot::channel();
-        let look = Look::new(move |driver, now| {
-            let _ = tell.send(look(driver, now));
-        });
-        self.events.send(Event::Look(look)).expect("the loop runs");
-        told.await.expect("the loop answers")
+/// Starts a name server that knows every name at 127.0.0.1.
+pub(crate) async fn any_name() -> ChallTestSrv {
+    let dns = ChallTestSrv::start(None).await.unwrap();
+    dns.set_default_ipv6(None).await.unwrap();
+    dns
+}
+
+impl World {
+    /// Starts the usual world.
+    pub(crate) async fn new(dns: SocketAddr, names: &[&'static str]) -> Self {
+        Self::of(Plan::new(dns, names)).await
     }
 
-    /// Asks for a renewal.
-    pub(crate) fn renew(&self, certificate: &str) {
-        let input = Input::Renew { certificate: certificate.into() };
-        self.events.send(Event::Input(input)).expect("the loop runs");
-    }
-
-    /// Returns the journal so far, a line each.
-    pub(crate) fn journal(&mut self) -> String {
-        while let Ok(record) = self.records.try_recv() {
-            self.seen.push(record);
+    /// Starts a world.
+    pub(crate) async fn of(mut plan: Plan) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (http, https) = (Port::free().unwrap(), Port::free().unwrap());
+        let resolver = plan.pebble.dns;
+        plan.pebble.http_port = Some(http.number());
+        let pebble = Pebble::start(plan.pebble).await.unwrap();
+        let issued = Authority::new("somebody else").unwrap().issue(&plan.names).unwrap();
+        let (cert, key) = (folder.path().join("old.pem"), folder.path().join("old.key"));
+        std::fs::write(&cert, issued.cert_pem).unwrap();
+        std::fs::write(&key, issued.key_pem).unwrap();
+        let mut server = Server::named(&plan.names).cert(&cert, &key);
+        for address in plan.addresses {
+            server = server.https(SocketAddr::new(address, https.number()));
         }
-        let line =
-            |r: &Record| format!("{} {}#{} {} {}", r.at, r.stream, r.version, r.kind, r.body);
-        self.seen.iter().map(line).collect::<Vec<_>>().join("\n")
+        if plan.webroot {
+            let webroot = folder.path().join("webroot");
+            std::fs::create_dir(&webroot).unwrap();
+            server = server.http(http.v4()).webroot(webroot);
+        }
+        let options = NginxOptions { servers: vec![server], raw: String::new() };
+        let nginx = Nginx::start(options).await.unwrap();
+        let target = "take_over = true\nsettle = \"2s\"".to_owned();
+        let issuer = "agree_terms = true".to_owned();
+        let world = Self { pebble, nginx, http, https, issuer, target, resolver, folder };
+        world.trust().await;
+        world
     }
 
-    /// Ends the daemon as a signal would.
-    pub(crate) async fn stop(self) {
-        let _ = self.events.send(Event::Stop);
-        self.task.await.expect("the daemon ends").expect("it ends well");
+    /// Writes the roots that the daemon trusts: Pebble's own, and the one it issues under.
+    pub(crate) async fn trust(&self) {
+        let issuing = self.pebble.issuing_root_pem(0).await.unwrap();
+        let roots = format!("{}\n{issuing}", self.pebble.ca_root_pem());
+        std::fs::write(self.path("roots.pem"), roots).unwrap();
+    }
+
+    /// Writes the configuration, and returns where it is.
+    pub(crate) fn write(&self, own: &str) -> PathBuf {
+        let head = format!(
+            "contact = \"ops@example.test\"\n[store]\ndir = \"@DIR@/store\"\n\
+             [resolver]\nservers = [\"{}\"]\n\
+             [issuer.pebble]\ndirectory = \"{}\"\nroots = \"@DIR@/roots.pem\"\n\
+             kind = \"private\"\n{}\n\
+             [target.web]\nnginx = \"{}\"\nprefix = \"{}\"\nfiles = \"@DIR@/live\"\n{}\n",
+            self.resolver,
+            self.pebble.directory_url(),
+            self.issuer,
+            self.nginx.conf_path().display(),
+            self.nginx.dir().display(),
+            self.target,
+        );
+        let text = format!("{head}{own}")
+            .replace("@DIR@", &self.folder.path().display().to_string())
+            .replace("@HTTPS@", &self.https.number().to_string())
+            .replace("@HTTP@", &self.http.number().to_string());
+        let path = self.path("perennial.toml");
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Returns a path in this world's folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Returns how many orders Pebble says it has.
+    pub(crate) fn orders(&self) -> usize {
+        let log = self.pebble.log();
+        let count = log.rsplit_once(" orders in the db").map(|(before, _)| before);
+        let count = count.and_then(|before| before.rsplit_once("There are now ")?.1.parse().ok());
+        count.unwrap_or(0)
     }
 }
 
-/// Writes a configuration into a folder.
-pub(crate) fn configure(folder: &Path, text: &str) -> PathBuf {
-    let path = folder.join("perennial.toml");
-    std::fs::write(&path, text).expect("write the configuration");
-    path
+/// A solver that answers http-01 on every loopback address of the usual tests, and a certificate
+/// for `www.example.test`.
+pub(crate) const WWW_BY_LISTENER: &str = r#"
+[solver.http]
+http-01 = "listener"
+listen = ["127.0.0.1:@HTTP@"]
+[certificate.www]
+names = ["www.example.test"]
+targets = ["web"]
+endpoints = ["www.example.test:@HTTPS@"]
+"#;
+
+/// Asserts that no challenge answer is left in DNS.
+pub(crate) async fn assert_no_txt(server: SocketAddr, record: &str) {
+    assert_eq!(dig(server, record, "TXT").await.unwrap(), Vec::<String>::new(), "{record}");
 }
+
+/// Describes a zone with two hosts, which may be updated with the known key.
+pub(crate) fn zone(name: &str) -> DnsOptions {
+    DnsOptions::serving([Zone::new(name, "@ A 127.0.0.1\nwww A 127.0.0.1")])
+}
+
+/// Returns a solver for dns-01 by signed updates of one server.
+pub(crate) fn rfc2136(server: SocketAddr) -> String {
+    let TsigKey { name, secret } = TsigKey::known();
+    format!(
+        "[solver.ns]\ndns-01 = \"rfc2136\"\nserver = \"{server}\"\n\
+         nameservers = [\"{server}\"]\ntsig = {{ name = \"{name}\", key = \"{secret}\" }}\n"
+    )
+}
+
+/// A certificate for `shop.test` and all below it, seen at its apex and at a concrete host.
+pub(crate) const SHOP: &str = r#"
+[certificate.shop]
+names = ["shop.test", "*.shop.test"]
+targets = ["web"]
+endpoints = ["shop.test:@HTTPS@", "www.shop.test:@HTTPS@"]
+"#;

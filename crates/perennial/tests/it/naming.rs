@@ -1,0 +1,110 @@
+//! dns-01 on real name servers: BIND and Knot with TSIG, delegated names, a program.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use perennial_peers::{Bind, DnsOptions, Knot, Program, TsigKey, Zone};
+
+use crate::running::Running;
+use crate::world::{SHOP, World, assert_no_txt, rfc2136, zone};
+
+const SHOP_NAMES: &[&str] = &["shop.test", "*.shop.test"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wildcard_and_its_apex_are_proven_on_bind_and_seen_at_a_concrete_host() {
+    let bind = Bind::start(zone("shop.test")).await.unwrap();
+    let world = World::new(bind.addr(), SHOP_NAMES).await;
+    let mut daemon = Running::start(&world.write(&(rfc2136(bind.addr()) + SHOP))).await;
+    let leaf = daemon.until_seen("shop", 1).await;
+    assert_eq!(
+        leaf.identifiers.iter().map(|i| i.as_str()).collect::<Vec<_>>(),
+        ["*.shop.test", "shop.test"]
+    );
+    daemon.until_idle().await;
+    assert_no_txt(bind.addr(), "_acme-challenge.shop.test").await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wildcard_and_its_apex_are_proven_on_knot() {
+    let knot = Knot::start(zone("shop.test")).await.unwrap();
+    let world = World::new(knot.addr(), SHOP_NAMES).await;
+    let mut daemon = Running::start(&world.write(&(rfc2136(knot.addr()) + SHOP))).await;
+    daemon.until_seen("shop", 1).await;
+    daemon.until_idle().await;
+    assert_no_txt(knot.addr(), "_acme-challenge.shop.test").await;
+    daemon.stop().await;
+}
+
+/// The zone of a shop whose challenges live in another zone.
+fn delegating() -> Zone {
+    let records = "@ A 127.0.0.1\nwww A 127.0.0.1\n\
+                   _acme-challenge CNAME shop.acme.test.";
+    Zone::new("shop.test", records)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_challenge_delegated_to_another_zone_of_the_server_is_written_there() {
+    let acme = Zone::new("acme.test", "");
+    let bind = Bind::start(DnsOptions::serving([delegating(), acme])).await.unwrap();
+    let world = World::new(bind.addr(), SHOP_NAMES).await;
+    let mut daemon = Running::start(&world.write(&(rfc2136(bind.addr()) + SHOP))).await;
+    daemon.until_seen("shop", 1).await;
+    daemon.until_idle().await;
+    assert!(daemon.count("place.found", "\"shop.acme.test\"") > 0, "{}", daemon.journal());
+    assert_no_txt(bind.addr(), "shop.acme.test").await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_challenge_delegated_to_another_server_is_written_there() {
+    let knot = DnsOptions::serving([Zone::new("acme.test", "")]);
+    let knot = Knot::start(knot).await.unwrap();
+    let options = DnsOptions::serving([delegating()]).forwarding("acme.test", knot.addr());
+    // Two resolvers, since BIND remembers for a second that we asked before the answer was there.
+    let bind = Bind::start(options.clone()).await.unwrap();
+    let ours = Bind::start(options).await.unwrap();
+    let mut world = World::new(bind.addr(), SHOP_NAMES).await;
+    world.resolver = ours.addr();
+    let mut daemon = Running::start(&world.write(&(rfc2136(knot.addr()) + SHOP))).await;
+    daemon.until_seen("shop", 1).await;
+    daemon.until_idle().await;
+    assert_no_txt(knot.addr(), "shop.acme.test").await;
+    daemon.stop().await;
+}
+
+/// Writes a program in the convention of lego's `exec`, which updates a server with `nsupdate`, and
+/// returns its solver. `first` are commands to run before a record is put up.
+pub(crate) fn program(world: &World, bind: &Bind, first: &str) -> String {
+    let TsigKey { name, secret } = TsigKey::known();
+    let first = first.replace("@DIR@", &world.folder.path().display().to_string());
+    let script = format!(
+        "#!/bin/sh\nset -eu\ncase $1 in\n\
+         present) {first}\n change=\"update add $2 1 TXT $3\" ;;\n\
+         cleanup) change=\"update delete $2 TXT $3\" ;;\nesac\n\
+         printf 'server %s %s\\n%s\\nsend\\n' {ip} {port} \"$change\" |\n\
+         {nsupdate} -y \"hmac-sha256:{name}:$SECRET\"\n",
+        ip = bind.addr().ip(),
+        port = bind.addr().port(),
+        nsupdate = Program::NSUPDATE.locate().unwrap().display(),
+    );
+    let path = world.path("hook");
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    std::fs::write(world.path("secret"), format!("{secret}\n")).unwrap();
+    format!(
+        "[solver.hook]\ndns-01 = \"exec\"\nprogram = \"@DIR@/hook\"\n\
+         env = {{ SECRET = \"file:@DIR@/secret\" }}\nnameservers = [\"{}\"]\n",
+        bind.addr()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_in_legos_convention_proves_a_wildcard() {
+    let bind = Bind::start(zone("shop.test")).await.unwrap();
+    let world = World::new(bind.addr(), SHOP_NAMES).await;
+    let mut daemon = Running::start(&world.write(&(program(&world, &bind, ":") + SHOP))).await;
+    daemon.until_seen("shop", 1).await;
+    daemon.until_idle().await;
+    assert_no_txt(bind.addr(), "_acme-challenge.shop.test").await;
+    daemon.stop().await;
+}
