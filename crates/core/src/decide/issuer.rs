@@ -17,8 +17,9 @@ use crate::words::{KeyAlgorithm, Name};
 /// How often the directory is read.
 const DIRECTORY_EVERY: SignedDuration = SignedDuration::from_hours(24);
 
-/// How often it is read while it has never been.
-const UNKNOWN_DIRECTORY_EVERY: SignedDuration = SignedDuration::from_mins(1);
+/// How often it is read while it has never been; after failures in a row at growing distances. At
+/// a machine's start the network often comes a little later than we do.
+const UNKNOWN_DIRECTORY_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
 /// Decides on an issuer.
 #[must_use]

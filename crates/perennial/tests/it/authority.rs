@@ -115,7 +115,7 @@ async fn a_ca_that_forgets_everything_in_mid_order_gets_the_same_key_and_a_new_o
     assert!(changed.evidence.contains("/my-account/"), "{changed:?}");
     assert_eq!(daemon.look(|driver, _| thumbprint(driver)).await, key, "the same key");
     let [ended, began] = ["attempt.ended", "attempt.began"]
-        .map(|kind| daemon.records().iter().filter(|r| &*r.kind == kind).last().unwrap().at);
+        .map(|kind| daemon.records().iter().rfind(|r| &*r.kind == kind).unwrap().at);
     assert!(began.duration_since(ended) < SignedDuration::from_secs(5), "begun anew at once");
     assert_eq!((daemon.count("act.started", "\"new-account\""), daemon.orders()), (2, 2));
     assert_eq!(world.orders(), 1, "the new Pebble knows one order");

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use perennial_core::words::Identifier;
 use perennial_peers::{Bind, DnsOptions, Knot, Program, TsigKey, Zone};
 
 use crate::running::Running;
@@ -16,7 +17,7 @@ async fn a_wildcard_and_its_apex_are_proven_on_bind_and_seen_at_a_concrete_host(
     let mut daemon = Running::start(&world.write(&(rfc2136(bind.addr()) + SHOP))).await;
     let leaf = daemon.until_seen("shop", 1).await;
     assert_eq!(
-        leaf.identifiers.iter().map(|i| i.as_str()).collect::<Vec<_>>(),
+        leaf.identifiers.iter().map(Identifier::as_str).collect::<Vec<_>>(),
         ["*.shop.test", "shop.test"]
     );
     daemon.until_idle().await;
