@@ -21,7 +21,7 @@ use perennial_peers::{
 };
 use perennial_wire::tls::handshake;
 
-use crate::world::{Running, configure};
+use crate::running::{Running, configure};
 
 const NAME: &str = "www.load.test";
 

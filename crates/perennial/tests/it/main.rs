@@ -3,11 +3,10 @@
 #![cfg(test)] // so that the lints see tests, and what tests call, as tests
 
 mod acme_on_sandbox;
+mod authority;
 mod command_line;
 mod issuing;
 mod load;
-mod authority;
-mod issuing;
 mod naming;
 mod running;
 mod tidy;

@@ -1,6 +1,6 @@
 //! A daemon in this process, and what can be seen of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -148,6 +148,13 @@ impl Running {
         let _ = self.events.send(Event::Stop);
         self.task.await.expect("the daemon ends").expect("it ends well");
     }
+}
+
+/// Writes a configuration into a folder.
+pub(crate) fn configure(folder: &Path, text: &str) -> PathBuf {
+    let path = folder.join("perennial.toml");
+    std::fs::write(&path, text).expect("write the configuration");
+    path
 }
 
 /// Returns a certificate's state.

@@ -14,6 +14,8 @@ use perennial_peers::{
 };
 use tempfile::TempDir;
 
+use crate::running::configure;
+
 /// Where a daemon runs.
 pub(crate) struct World {
     pub(crate) pebble: Pebble,
@@ -121,9 +123,7 @@ impl World {
             .replace("@DIR@", &self.folder.path().display().to_string())
             .replace("@HTTPS@", &self.https.number().to_string())
             .replace("@HTTP@", &self.http.number().to_string());
-        let path = self.path("perennial.toml");
-        std::fs::write(&path, text).unwrap();
-        path
+        configure(self.folder.path(), &text)
     }
 
     /// Returns a path in this world's folder.
