@@ -3,5 +3,6 @@
 pub mod acme;
 pub mod challenge;
 pub mod deploy;
+pub mod discover;
 pub mod dns;
 pub mod probe;

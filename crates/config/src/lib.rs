@@ -27,7 +27,7 @@ mod tree;
 use std::path::{Path, PathBuf};
 
 pub use duration::{format_duration, parse_duration};
-pub use intent::understand;
+pub use intent::{identifier, understand};
 pub use message::{Level, Message};
 use perennial_core::intent::Intent;
 pub use raw::{Key, Section, sections};

@@ -3,6 +3,7 @@
 //! The binary's own rooms: the run loop, the command line, what is shown. `main.rs` only calls in
 //! here, so that tests can too.
 
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod control;

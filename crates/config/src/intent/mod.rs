@@ -28,6 +28,8 @@ use crate::settings::{Settings, StoreSettings};
 use crate::source::{Source, Sources, Span, Spanned};
 use crate::{Loaded, tree};
 
+pub use name::identifier;
+
 /// Reads texts that were gathered before. Pure: the same sources give the same result.
 ///
 /// # Errors

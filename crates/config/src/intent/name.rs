@@ -12,7 +12,7 @@ use perennial_core::words::{Identifier, IdentifierError};
 /// # Errors
 ///
 /// Returns what is wrong with it, and what to write instead.
-pub(super) fn identifier(text: &str) -> Result<Identifier, (String, String)> {
+pub fn identifier(text: &str) -> Result<Identifier, (String, String)> {
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Identifier::new(&ip.to_string())
             .map_err(|error| (error.to_string(), String::from("write the address alone")));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::check::CheckArgs;
 use crate::view::Paint;
 
 /// The whole command line.
@@ -86,6 +87,8 @@ impl Globals {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Say how the certificates of hosts stand; needs no configuration
+    Check(CheckArgs),
     /// Show how everything stands, what lapses first on top
     Status(StatusArgs),
     /// Show what the configuration would do, and why; nothing is changed

@@ -5,6 +5,7 @@
 //! causes, an empty line, and a hint.
 
 mod args;
+mod check;
 mod journal;
 mod known;
 mod plan;
@@ -80,6 +81,7 @@ pub fn main() -> Ending {
 fn dispatch(args: &Args) -> Result<Ending> {
     let globals = &args.globals;
     match &args.command {
+        Command::Check(args) => check::main(args, globals),
         Command::Status(args) => status::main(args, globals),
         Command::Plan => plan::main(globals),
         Command::Renew(args) => renew::main(args, globals),

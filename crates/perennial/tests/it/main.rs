@@ -1,9 +1,10 @@
-//! The whole: what no single crate can test of itself, on real peers.
+//! The program, against real peers.
 
 #![cfg(test)] // so that the lints see tests, and what tests call, as tests
 
 mod acme_on_sandbox;
 mod authority;
+mod check;
 mod command_line;
 mod issuing;
 mod load;

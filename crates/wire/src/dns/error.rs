@@ -75,7 +75,7 @@ pub enum DnsError {
         name: String,
     },
     /// The servers to which a zone is delegated do not answer for it.
-    #[error("no server of zone `{zone}` answers for it")]
+    #[error("no server of zone `{}` answers for it", if zone.is_empty() { "." } else { zone })]
     Lame {
         /// Which zone.
         zone: String,
@@ -148,7 +148,7 @@ impl DnsError {
 
     /// Makes the error of a system call.
     pub(super) fn of_io(server: SocketAddr, error: &io::Error) -> Self {
-        let cause = error.to_string();
+        let cause = crate::net::describe(error);
         if crate::net::no_route(error) {
             Self::NoRoute { server, cause }
         } else {

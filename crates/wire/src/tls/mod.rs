@@ -158,11 +158,7 @@ async fn connect(address: SocketAddr, timeout: Duration) -> Result<TcpStream, Tl
 }
 
 fn of_io(error: &io::Error) -> TlsError {
-    let cause = match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        io::ErrorKind::ConnectionReset => "connection reset".to_owned(),
-        _ => error.to_string(),
-    };
+    let cause = crate::net::describe(error);
     if crate::net::no_route(error) {
         TlsError::NoRoute(cause)
     } else {

@@ -142,7 +142,7 @@ fn failed(ended: &Ended, timeout: Duration) -> Failed {
             io::ErrorKind::ConnectionReset => {
                 "the connection was reset without a TLS answer".into()
             }
-            _ => io_error.to_string(),
+            _ => crate::net::describe(io_error),
         };
         return Failed::finally(TlsError::NoTls(text));
     };
