@@ -55,6 +55,7 @@ pub struct Sandbox {
     pub cas: Vec<SandboxCa>,
     /// The TLS hosts, in the order of the configuration.
     pub hosts: Vec<SandboxHost>,
+    name_servers: Vec<String>,
 }
 
 impl Sandbox {
@@ -73,14 +74,17 @@ impl Sandbox {
         for setup in &config.hosts {
             hosts.push(SandboxHost::start(setup).await?);
         }
-        Ok(Self { dns, cas, hosts })
+        let servers = config.dns.servers.into_iter();
+        let name_servers = servers.map(|server| server.name).collect();
+        Ok(Self { dns, cas, hosts, name_servers })
     }
 
-    /// Makes a zone on both name servers of [`SandboxConfig::new`], with addresses for its apex and
+    /// Makes a zone on all name servers but the root's, with addresses for its apex and
     /// for everything directly below.
     pub fn add_zone(&self, apex: &str, addresses: &[std::net::IpAddr]) {
+        let servers: Vec<&str> = self.name_servers.iter().map(String::as_str).collect();
         self.dns.with(|dns, _| {
-            dns.add_zone(apex, &["ns1.sandbox.test", "ns2.sandbox.test"]);
+            dns.add_zone(apex, &servers);
             for address in addresses {
                 let data = Data::address(*address);
                 // From the beginning of time, so that no lag hides it.

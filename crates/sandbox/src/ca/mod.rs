@@ -58,6 +58,10 @@ pub struct CaSetup {
     pub seed: u64,
     /// Under which names CAA records allow it.
     pub caa_identities: Vec<String>,
+    /// How many seconds its clock runs in one: a day a second is 86,400. Orders and pending
+    /// authorizations live for ten minutes of real time at least, since clients are no faster for
+    /// a clock that runs ahead.
+    pub scale: u32,
 }
 
 impl CaSetup {
@@ -71,6 +75,7 @@ impl CaSetup {
             external_accounts: Vec::new(),
             seed: 1,
             caa_identities: vec!["ca.sandbox.test".into()],
+            scale: 1,
         }
     }
 }
@@ -199,7 +204,15 @@ impl SandboxCa {
 
 fn config(setup: &CaSetup, base: &str, authority: &Authority) -> CaConfig {
     let accounts = setup.external_accounts.iter().map(|(kid, _)| kid.as_str().into());
+    let usual = CaConfig::like_lets_encrypt(base, authority.not_after);
+    let least = SignedDuration::from_secs(i64::from(setup.scale)).saturating_mul(600);
+    let mut profiles = usual.profiles.clone();
+    for profile in profiles.values_mut() {
+        profile.order_lifetime = profile.order_lifetime.max(least);
+        profile.pending_lifetime = profile.pending_lifetime.max(least);
+    }
     CaConfig {
+        profiles,
         issued_by: authority.name.as_str().into(),
         authority_key_id: authority.key_id.clone().into(),
         external_accounts: accounts.collect(),
@@ -214,7 +227,7 @@ fn config(setup: &CaSetup, base: &str, authority: &Authority) -> CaConfig {
         issuing_takes: SignedDuration::ZERO,
         processing_polls: 1,
         poll_after: SignedDuration::from_secs(1),
-        ..CaConfig::like_lets_encrypt(base, authority.not_after)
+        ..usual
     }
 }
 

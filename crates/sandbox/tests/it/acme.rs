@@ -233,6 +233,31 @@ async fn a_leaf_is_replaced_once() {
     assert_eq!(problem.status, Some(409));
 }
 
+#[tokio::test]
+async fn short_lives_are_lived_at_a_day_a_second() {
+    let wall = crate::bench::wall();
+    let began = wall.now();
+    let fast = perennial_wire::clock::Clock::new(move || {
+        began + wall.now().duration_since(began).saturating_mul(86_400)
+    });
+    let clock = fast.clone();
+    let (sandbox, _) = sandbox(|config| {
+        config.clock = clock;
+        config.cas[0].scale = 86_400;
+    })
+    .await;
+    let ca = &sandbox.cas[0];
+    let account = account(ca, None).await.unwrap();
+    let names = [dns("example.test")];
+    let new = NewOrder::new(&names).profile("shortlived");
+    let pem = issue(&account, &new, &Answers::Dns(&sandbox)).await;
+    verify(&pem, ca.root_pem(), "example.test", fast.now());
+    let (info, _) = account.renewal_info(&renewal_name(&pem)).await.unwrap();
+    let start = info.suggested_window.start.unix_timestamp();
+    crate::bench::until("renewal is due", || fast.now().as_second() > start).await;
+    issue(&account, &new.replaces(renewal_name(&pem)), &Answers::Dns(&sandbox)).await;
+}
+
 /// Lets an order for `example.test` fail by dns-01, and returns the challenge's error.
 async fn failure(sandbox: &Sandbox, record: Option<&str>) -> String {
     let account = account(&sandbox.cas[0], None).await.unwrap();

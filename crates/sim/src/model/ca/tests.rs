@@ -240,6 +240,92 @@ expired: | 404 malformed | 200 valid | 400 malformed | 404 malformed | 404 malfo
 }
 
 #[test]
+fn every_state_of_an_order_meets_every_event() {
+    use order::{OrderEvent as E, OrderState as S, Processing};
+    let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+    let early = after(now, SignedDuration::from_secs(-1));
+    let processing =
+        |polls_left, signed| S::Processing(Processing { done_at: now, polls_left, signed });
+    let refused = problem(403, "caa", "");
+    let states = [
+        ("open", S::Open),
+        ("polls left", processing(1, Some([1; 16]))),
+        ("unsigned", processing(0, None)),
+        ("signed", processing(0, Some([1; 16]))),
+        ("valid", S::Valid { serial: [1; 16] }),
+        ("failed", S::Failed { problem: refused.clone() }),
+    ];
+    let events = [
+        E::Finalized(Processing { done_at: now, polls_left: 1, signed: None }),
+        E::Signed([2; 16]),
+        E::Refused(refused),
+        E::Polled { at: now, stuck: false },
+        E::Polled { at: early, stuck: false },
+        E::Polled { at: now, stuck: true },
+    ];
+    let name = |state: &S| match state {
+        S::Open => "open",
+        S::Processing(_) => "processing",
+        S::Valid { .. } => "valid",
+        S::Failed { .. } => "failed",
+    };
+    let rows: Vec<String> = states
+        .into_iter()
+        .map(|(was, state)| {
+            let next =
+                events.iter().map(|event| name(&state.clone().next(event.clone())).to_owned());
+            format!("{was}: {}", next.collect::<Vec<_>>().join(" "))
+        })
+        .collect();
+    // Columns: finalized, signed, refused, polled, polled early, polled while stuck.
+    let expected = [
+        "open: processing open open open open open",
+        "polls left: processing processing failed processing processing processing",
+        "unsigned: processing processing failed processing processing processing",
+        "signed: processing processing failed valid processing processing",
+        "valid: valid valid valid valid valid valid",
+        "failed: failed failed failed failed failed failed",
+    ];
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn every_state_of_an_authorization_meets_every_event() {
+    use authorization::{AuthorizationEvent as E, AuthorizationState as S};
+    use perennial_core::words::ChallengeKind::{Dns01, Http01};
+    let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+    let states = [
+        S::Pending,
+        S::Validating(Dns01),
+        S::Valid { by: Some(Dns01), validated_at: now },
+        S::Invalid { by: Dns01, problem: refused() },
+        S::Deactivated,
+    ];
+    let events =
+        [E::Responded(Http01), E::Passed { at: now }, E::Failed(refused()), E::Deactivated];
+    let name = |state: &S| match state {
+        S::Pending => "pending".to_owned(),
+        S::Validating(kind) => format!("validating {}", kind.as_str()),
+        S::Valid { .. } => "valid".to_owned(),
+        S::Invalid { .. } => "invalid".to_owned(),
+        S::Deactivated => "deactivated".to_owned(),
+    };
+    let row = |state: &S| {
+        let next = events.iter().map(|event| name(&state.clone().next(event.clone())));
+        next.collect::<Vec<_>>().join(", ")
+    };
+    // Columns: responded by http-01, passed, failed, deactivated.
+    let expected = [
+        "validating http-01, pending, pending, deactivated",
+        "validating dns-01, valid, invalid, deactivated",
+        "valid, valid, valid, deactivated",
+        "invalid, invalid, invalid, invalid",
+        "deactivated, deactivated, deactivated, deactivated",
+    ];
+    assert_eq!(states.iter().map(row).collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn a_leaf_says_what_was_ordered_and_is_found_by_its_renewal_name() {
     let mut bench = Bench::new();
     let new = NewOrder {
