@@ -44,6 +44,12 @@ const AUTHORIZED_WITHIN: SignedDuration = SignedDuration::from_mins(30);
 /// How long a CA may take to issue.
 const ISSUED_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
+/// How long an issued chain is asked for: the CA keeps it, and another order would cost.
+const FETCHED_WITHIN: SignedDuration = SignedDuration::from_hours(6);
+
+/// How long an attempt may last in all: the sum of the others, and an hour for the bundle.
+const DONE_WITHIN: SignedDuration = SignedDuration::from_hours(20);
+
 /// How long is waited for the authorizations of a dead order to say which name it was.
 const BLAMED_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 
@@ -60,8 +66,9 @@ pub(super) fn advance(
             return end(cx, name, decision, trouble.failure.clone());
         }
         let retry_at = retry::within_attempt_at(trouble.at, trouble.failures);
-        if cx.now < retry_at && deadline_of(running) > cx.now {
-            return decision.wake(retry_at);
+        let deadline = deadline_of(running);
+        if cx.now < retry_at && cx.now < deadline {
+            return decision.wake(retry_at.min(deadline));
         }
     }
     let deadline = deadline_of(running);
@@ -103,17 +110,19 @@ pub(super) fn end(cx: &Context<'_>, name: &Name, decision: &mut Decision, failur
 }
 
 fn deadline_of(running: &Running) -> Timestamp {
+    let done_at = after(running.began_at, DONE_WITHIN);
     match &running.stage {
         Stage::Unordered { .. } => after(running.began_at, ADMITTED_WITHIN),
         Stage::Ordered(ordered) => {
             let within = match ordered.facts.status {
                 OrderStatus::Pending => AUTHORIZED_WITHIN,
-                OrderStatus::Ready | OrderStatus::Processing | OrderStatus::Valid => ISSUED_WITHIN,
+                OrderStatus::Ready | OrderStatus::Processing => ISSUED_WITHIN,
+                OrderStatus::Valid => FETCHED_WITHIN,
                 OrderStatus::Invalid | OrderStatus::Unknown => BLAMED_WITHIN,
             };
-            after(ordered.since, within)
+            after(ordered.since, within).min(done_at)
         }
-        Stage::Fetched(_) => Timestamp::MAX,
+        Stage::Fetched(_) => done_at,
     }
 }
 

@@ -19,7 +19,7 @@ use super::deployment::Trouble;
 use crate::action::{ActKind, Fact, Outcome};
 use crate::event::{AttemptBegan, Event};
 use crate::words::{
-    Answer, AuthorizationFacts, AuthorizationStatus, ChallengeStatus, Failure, FailureKind,
+    Answer, AuthorizationFacts, AuthorizationStatus, Blame, ChallengeStatus, Failure, FailureKind,
     KeyFacts, LeafFacts, OrderFacts, OrderStatus, Permille, Place, Showing, Url,
 };
 
@@ -238,41 +238,35 @@ impl Running {
     }
 
     fn conclude(&mut self, at: Timestamp, act: &ActKind, outcome: &Outcome) {
+        if !is_of_attempt(act) {
+            return;
+        }
+        // What went wrong is over once anything goes right; what goes wrong is noted, and what is
+        // worth trying again is decided elsewhere.
+        match outcome {
+            Outcome::Done(_) => self.trouble = None,
+            Outcome::Unknown => self.note(at, &unanswered(act)),
+            Outcome::Failed(failure) => self.note(at, failure),
+        }
         match act {
             ActKind::MakeKey { .. } => {
                 if let Outcome::Done(Fact::Key(key)) = outcome {
-                    self.trouble = None;
                     self.key = Some(key.clone());
                 }
             }
-            ActKind::NewOrder { .. } => self.conclude_order(at, outcome),
+            ActKind::NewOrder { replaces, .. } => {
+                self.conclude_order(at, replaces.is_some(), outcome);
+            }
             ActKind::Present { answer } => {
                 if matches!(outcome, Outcome::Done(_))
                     && let Some(authorization) = self.answered_by(answer)
                 {
                     authorization.answer = AnswerState::Presented { at, showing: None };
-                    self.trouble = None;
                 }
             }
             ActKind::Respond { challenge, .. } => self.conclude_respond(at, challenge, outcome),
             ActKind::Finalize { .. } => self.conclude_finalize(at, outcome),
             _ => {}
-        }
-        // A failed act troubles the attempt; what is worth trying again is decided elsewhere. What
-        // concerns what was there before or comes after the attempt does not.
-        let is_own = !matches!(
-            act,
-            ActKind::Withdraw { .. }
-                | ActKind::DropKey { .. }
-                | ActKind::Stage { .. }
-                | ActKind::Validate { .. }
-                | ActKind::Activate { .. }
-        );
-        if let Outcome::Failed(failure) = outcome
-            && is_own
-            && failure.kind != FailureKind::AlreadyReplaced
-        {
-            self.note(at, failure);
         }
     }
 
@@ -281,13 +275,16 @@ impl Running {
         self.trouble = Some(Box::new(Trouble::again(before.as_deref(), at, failure)));
     }
 
-    fn conclude_order(&mut self, at: Timestamp, outcome: &Outcome) {
+    fn conclude_order(&mut self, at: Timestamp, replacing: bool, outcome: &Outcome) {
         match outcome {
             Outcome::Done(Fact::Order(facts)) => self.see_order(at, facts),
             Outcome::Unknown => self.stage = Stage::Unordered { doubted: true },
-            Outcome::Failed(failure) if failure.kind == FailureKind::AlreadyReplaced => {
-                // RFC 9773 section 5: the order is made again without `replaces`.
+            Outcome::Failed(failure) if replacing && is_no(failure.kind) => {
+                // `replaces` is a courtesy. A CA that has lost the predecessor, counts it as another
+                // account's or as replaced already refuses the order for it (RFC 9773 section 5):
+                // the order is made again without, and only then is a refusal one.
                 self.plan.replaces = None;
+                self.trouble = None;
             }
             Outcome::Done(_) | Outcome::Failed(_) => {}
         }
@@ -307,6 +304,10 @@ impl Running {
             Outcome::Unknown => {
                 authorization.answer = AnswerState::Responded { at, doubted: true };
             }
+            // A 503 may come from a front that hides what the CA did: it is asked first.
+            Outcome::Failed(failure) if !is_no(failure.kind) => {
+                authorization.answer = AnswerState::Responded { at, doubted: true };
+            }
             Outcome::Failed(_) => {}
         }
     }
@@ -320,6 +321,8 @@ impl Running {
                 order.see(at, facts);
             }
             Outcome::Unknown => order.finalize_doubted = true,
+            // As for responding: what the CA did is asked first.
+            Outcome::Failed(failure) if !is_no(failure.kind) => order.finalize_doubted = true,
             Outcome::Done(_) | Outcome::Failed(_) => {}
         }
     }
@@ -331,6 +334,72 @@ impl Running {
                 facts.challenges.iter().any(|c| c.token.as_deref() == Some(&*answer.token))
             })
         })
+    }
+}
+
+/// Returns whether an act is one of the attempt's own. What concerns what was there before or comes
+/// after it is not.
+const fn is_of_attempt(act: &ActKind) -> bool {
+    match act {
+        ActKind::MakeKey { .. }
+        | ActKind::NewOrder { .. }
+        | ActKind::Present { .. }
+        | ActKind::Respond { .. }
+        | ActKind::Finalize { .. }
+        | ActKind::KeepBundle { .. } => true,
+        ActKind::DropKey { .. }
+        | ActKind::NewAccount { .. }
+        | ActKind::Withdraw { .. }
+        | ActKind::Stage { .. }
+        | ActKind::Validate { .. }
+        | ActKind::Activate { .. } => false,
+    }
+}
+
+/// Returns whether a failure is the answer of somebody who heard what was wanted.
+const fn is_no(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::Refused
+        | FailureKind::Unauthorized
+        | FailureKind::Gone
+        | FailureKind::AlreadyReplaced => true,
+        FailureKind::Transient
+        | FailureKind::RateLimited { .. }
+        | FailureKind::AccountUnknown
+        | FailureKind::Unknown => false,
+    }
+}
+
+/// Makes the failure of an act whose outcome is not known.
+pub(super) fn unanswered(act: &ActKind) -> Failure {
+    let (blame, attempted) = match act {
+        ActKind::NewAccount { issuer, .. } => (Blame::Issuer(issuer.clone()), "register"),
+        ActKind::NewOrder { account, .. } => {
+            (Blame::Issuer(account.issuer.clone()), "create an order")
+        }
+        ActKind::Respond { account, .. } => {
+            (Blame::Issuer(account.issuer.clone()), "respond to a challenge")
+        }
+        ActKind::Finalize { account, .. } => {
+            (Blame::Issuer(account.issuer.clone()), "finalize the order")
+        }
+        ActKind::Present { answer } => (Blame::Solver(answer.solver.clone()), "present an answer"),
+        ActKind::Withdraw { answer } => {
+            (Blame::Solver(answer.solver.clone()), "withdraw an answer")
+        }
+        ActKind::Stage { target, .. } => (Blame::Target(target.clone()), "stage a bundle"),
+        ActKind::Validate { target, .. } => (Blame::Target(target.clone()), "validate a bundle"),
+        ActKind::Activate { target, .. } => (Blame::Target(target.clone()), "activate a bundle"),
+        ActKind::MakeKey { .. } => (Blame::Ourselves, "make a key"),
+        ActKind::DropKey { .. } => (Blame::Ourselves, "drop a key"),
+        ActKind::KeepBundle { .. } => (Blame::Ourselves, "keep a bundle"),
+    };
+    Failure {
+        kind: FailureKind::Unknown,
+        blame,
+        attempted: attempted.into(),
+        cause: "it is not known how it ended: no answer came, or this process ended first".into(),
+        problem: None,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::model::host::Met;
 use crate::world::Outside;
 
 /// How long an attempt may last, everything included.
-const ATTEMPT_WITHIN: SignedDuration = SignedDuration::from_hours(16);
+const ATTEMPT_WITHIN: SignedDuration = SignedDuration::from_hours(21);
 
 /// How long after its deadline an act may still count as in flight.
 const ACT_OVERDUE: SignedDuration = SignedDuration::from_secs(30);

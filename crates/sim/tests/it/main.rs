@@ -2,6 +2,7 @@
 
 mod crash;
 mod story;
+mod swarm;
 
 /// When every story begins.
 fn begin() -> jiff::Timestamp {

@@ -1,0 +1,234 @@
+//! Swarms: many seeds, each a year with faults of its own, then weeks without, in which everything
+//! must heal.
+//!
+//! `PERENNIAL_SIM_SEED=7 cargo test -p perennial-sim --test it swarm::one` repeats one seed.
+
+use jiff::{SignedDuration, Timestamp};
+use perennial_core::words::{Identifier, Name, Permille, after};
+use perennial_sim::model::Dice;
+use perennial_sim::model::ca::{Limits, Outage};
+use perennial_sim::world::{Faults, Pace, Scenario, World};
+
+use crate::begin;
+
+const fn hours(count: i64) -> SignedDuration {
+    SignedDuration::from_hours(count)
+}
+
+const fn days(count: i64) -> SignedDuration {
+    hours(24 * count)
+}
+
+/// How long faults last.
+const BAD: SignedDuration = days(365);
+
+/// How long everything has to heal.
+const HEALS_WITHIN: SignedDuration = days(100);
+
+fn chance(dice: &mut Dice, one_in: u64) -> bool {
+    dice.below(one_in) == 0
+}
+
+fn throw_hours(dice: &mut Dice, most: u64) -> SignedDuration {
+    hours(i64::try_from(dice.below(most)).unwrap())
+}
+
+fn scenario(seed: u64, dice: &mut Dice) -> Scenario {
+    let mut scenario = Scenario::new(seed, begin());
+    let targets = ["web1", "web2", "web3"];
+    for number in 0..=dice.below(3) {
+        let count = usize::try_from(dice.below(3)).unwrap() + 1;
+        let over_dns = chance(dice, 3);
+        let apex = format!("site{number}.test");
+        let (other, wild) = (format!("www.{apex}"), format!("*.{apex}"));
+        let names = if over_dns { [apex.as_str(), &wild] } else { [apex.as_str(), &other] };
+        let solver = if over_dns { "dns" } else { "web" };
+        scenario = scenario.with(&format!("site{number}"), &names, solver, &targets[..count]);
+    }
+    if let Some(ca) = scenario.ca() {
+        if chance(dice, 3) {
+            ca.config.default_profile = "tlsserver".into();
+        }
+        if chance(dice, 2) {
+            ca.config.limits = Limits::GENEROUS;
+        }
+        ca.config.renewal_info = !chance(dice, 4);
+        ca.faults.bad_nonces = Permille::new(u16::try_from(dice.below(300)).unwrap());
+    }
+    scenario
+}
+
+/// Plans a fault for a while, several times a year.
+fn plan(world: &mut World, dice: &mut Dice, most: u64, on: fn(&mut World), off: fn(&mut World)) {
+    for _ in 0..dice.below(4) {
+        let at = throw_hours(dice, 24 * 340);
+        world.at(at, on);
+        world.at(at.saturating_add(throw_hours(dice, most)), off);
+    }
+}
+
+fn ca(world: &mut World) -> &mut perennial_sim::model::ca::Ca {
+    world.outside.cas.get_mut(&Name::new("ca")).unwrap()
+}
+
+fn outages(world: &mut World, dice: &mut Dice) {
+    plan(world, dice, 72, |w| ca(w).faults.outage = Outage::Unreachable, heal_ca);
+    plan(world, dice, 72, |w| ca(w).faults.outage = Outage::Unavailable, heal_ca);
+    plan(world, dice, 48, |w| ca(w).faults.outage = Outage::NewAuthorizations, heal_ca);
+    plan(world, dice, 48, |w| ca(w).faults.stuck_issuing = true, heal_ca);
+    plan(world, dice, 100, |w| ca(w).faults.renewal_info_down = true, heal_ca);
+    plan(world, dice, 48, |w| ca(w).faults.lost_answers = Permille::new(500), heal_ca);
+    plan(
+        world,
+        dice,
+        30,
+        |w| ca(w).faults.orders_die_after = Some(SignedDuration::from_secs(3)),
+        heal_ca,
+    );
+    plan(world, dice, 48, |w| ca(w).faults.incident = Some("https://ca.test/why".into()), heal_ca);
+    let limited = |w: &mut World| {
+        let until = after(w.now(), hours(30));
+        ca(w).faults.limited_until = Some(until);
+    };
+    plan(world, dice, 1, limited, |_| ());
+    plan(world, dice, 1, |w| ca(w).restart(), |_| ());
+    plan(world, dice, 1, |w| ca(w).forget_orders(), |_| ());
+    plan(
+        world,
+        dice,
+        400,
+        |w| w.outside.set_deaf(&Name::new("web2"), true),
+        |w| {
+            w.outside.set_deaf(&Name::new("web2"), false);
+            restart_hosts(w);
+        },
+    );
+    plan(
+        world,
+        dice,
+        720,
+        |w| w.outside.set_dead(&Name::new("web3"), true),
+        |w| {
+            w.outside.set_dead(&Name::new("web3"), false);
+        },
+    );
+    plan(
+        world,
+        dice,
+        72,
+        |w| w.outside.dark_names.push(Identifier::new("site0.test").unwrap()),
+        |w| w.outside.dark_names.clear(),
+    );
+    plan(world, dice, 1, |w| w.renew("site0"), |_| ());
+    let primary = |w: &mut World, lag| {
+        for server in w.outside.dns.servers.values_mut() {
+            server.lag = lag;
+        }
+    };
+    let _ = primary;
+}
+
+fn heal_ca(world: &mut World) {
+    let ca = ca(world);
+    ca.faults = perennial_sim::model::ca::CaFaults {
+        bad_nonces: ca.faults.bad_nonces,
+        ..Default::default()
+    };
+}
+
+/// A server that was deaf to reloads is restarted by a person.
+fn restart_hosts(world: &mut World) {
+    for host in world.outside.hosts.values_mut() {
+        host.restart();
+    }
+}
+
+fn live(seed: u64) -> World {
+    let mut dice = Dice::new(seed);
+    let scenario = scenario(seed, &mut dice);
+    let mut world = World::new(seed, scenario);
+    world.checks.excused.extend([Name::new("web2"), Name::new("web3")]);
+    world.faults = Faults::throw(&mut dice);
+    if chance(&mut dice, 4) {
+        world.pace = Pace::SLOW;
+    }
+    outages(&mut world, &mut dice);
+    world.run_until(after(begin(), BAD));
+    heal(&mut world);
+    let end: Timestamp = after(world.now(), HEALS_WITHIN);
+    // A renewal of everything, so that what is served at the end was brought there without faults.
+    for number in 0..3 {
+        world.renew(&format!("site{number}"));
+    }
+    world.run_for(hours(24 * 9));
+    if !world.settle_until(end) {
+        let driver = world.driver();
+        let what = driver.and_then(|d| perennial_sim::check::unsettled(d.state()));
+        let now = world.now();
+        world.checks.violate(now, format!("does not heal: {what:?}"));
+    }
+    world.check_settled();
+    world
+}
+
+fn heal(world: &mut World) {
+    world.faults = Faults::NONE;
+    world.pace = Pace::USUAL;
+    world.outside.dark_names.clear();
+    heal_ca(world);
+    ca(world).faults.bad_nonces = Permille::new(0);
+    ca(world).config.limits = Limits::GENEROUS;
+    for target in ["web1", "web2", "web3"] {
+        world.outside.set_dead(&Name::new(target), false);
+        world.outside.set_deaf(&Name::new(target), false);
+    }
+}
+
+fn check(seed: u64) {
+    let world = live(seed);
+    let repeat = format!(
+        "PERENNIAL_SIM_SEED={seed} cargo test -p perennial-sim --test it swarm::one -- --nocapture"
+    );
+    assert!(world.checks.violations.is_empty(), "{:#?}\n{repeat}", world.checks.violations);
+}
+
+fn check_twice(seed: u64) {
+    let (once, again) = (live(seed), live(seed));
+    assert!(once.records() == again.records(), "seed {seed} runs differently each time");
+}
+
+#[test]
+fn one() {
+    let seed = std::env::var("PERENNIAL_SIM_SEED").ok().and_then(|text| text.parse().ok());
+    let world = live(seed.unwrap_or(1));
+    if seed.is_some() {
+        for record in world.records() {
+            println!(
+                "{} {}#{} {} {}",
+                record.at, record.stream, record.version, record.kind, record.body
+            );
+        }
+    }
+    println!(
+        "{} records, {} steps, {} crashes",
+        world.journal().count(),
+        world.steps(),
+        world.crashes()
+    );
+    assert!(world.checks.violations.is_empty(), "{:#?}", world.checks.violations);
+}
+
+#[test]
+fn seeds_heal_first_hundred() {
+    (0..100).for_each(check);
+}
+
+#[test]
+fn seeds_heal_second_hundred() {
+    (100..200).for_each(check);
+}
+
+#[test]
+fn seeds_agree_with_themselves() {
+    (0..10).for_each(check_twice);
+}
