@@ -213,7 +213,11 @@ fn present(
     let Some(answer) = made(step, authorization, facts, chosen) else {
         return step.end(decision, step.nonsense("the challenge has no token"));
     };
-    let is_this = |act: &ActKind| matches!(act, ActKind::Present { answer: a } if *a == answer);
+    // A withdrawal of the same answer, owed by an attempt before, must not overtake this.
+    let is_this = |act: &ActKind| match act {
+        ActKind::Present { answer: own } | ActKind::Withdraw { answer: own } => *own == answer,
+        _ => false,
+    };
     if !step.certificate.history.is_acting(is_this) {
         let lane = Lane::Solver(chosen.solver.clone());
         decision.want(lane, ActKind::Present { answer }, PRESENT_WITHIN);

@@ -32,7 +32,7 @@ pub(super) fn decide(
     certificate: &Certificate,
     decision: &mut Decision,
 ) {
-    drop_spent_key(certificate, decision);
+    drop_spent_keys(cx, certificate, decision);
     let Some(leaf) = certificate.leaf.as_deref() else { return };
     let Some(bundle) = leaf.bundle else { return };
     for ledger in &certificate.targets {
@@ -52,10 +52,18 @@ pub(super) fn decide(
     }
 }
 
-fn drop_spent_key(certificate: &Certificate, decision: &mut Decision) {
-    let Some(slot) = &certificate.spent_key else { return };
-    if !certificate.history.is_acting(|act| matches!(act, ActKind::DropKey { .. })) {
-        decision.want(Lane::Local, ActKind::DropKey { slot: slot.clone() }, LOCAL_WITHIN);
+fn drop_spent_keys(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decision) {
+    // One after the other: there is hardly ever more than one.
+    let Some(spent) = certificate.spent_keys.first() else { return };
+    if certificate.history.is_acting(|act| matches!(act, ActKind::DropKey { .. })) {
+        return;
+    }
+    let due = spent.failed_at.map(|at| retry::withdrawal_at(at, spent.failures));
+    match due.filter(|due| *due > cx.now) {
+        Some(later) => decision.wake(later),
+        None => {
+            decision.want(Lane::Local, ActKind::DropKey { slot: spent.slot.clone() }, LOCAL_WITHIN);
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 use jiff::SignedDuration;
 
 use super::attempt::EXCHANGE_WITHIN;
-use super::{Context, Decision, Lane};
+use super::{Context, Decision, Lane, retry};
 use crate::action::{ActKind, AskKind};
 use crate::finding;
 use crate::state::{Account, Issuer, account_slot};
@@ -31,10 +31,11 @@ pub fn issuer(cx: &Context<'_>, name: &Name, issuer: &Issuer) -> Decision {
         decision.ask(AskKind::Directory { issuer: name.clone() }, EXCHANGE_WITHIN, every);
         account(cx, name, issuer, &mut decision);
     }
-    if let Some(until) = issuer.health.closed_until
-        && until > cx.now
-    {
-        decision.wake(until);
+    let health = &issuer.health;
+    for until in health.closed_until.into_iter().chain(health.limited_until) {
+        if until > cx.now {
+            decision.wake(until);
+        }
     }
     finding::of_issuer(cx, name, issuer, &mut decision);
     decision
@@ -43,6 +44,10 @@ pub fn issuer(cx: &Context<'_>, name: &Name, issuer: &Issuer) -> Decision {
 fn account(cx: &Context<'_>, name: &Name, issuer: &Issuer, decision: &mut Decision) {
     if !issuer.history.acting.is_empty() {
         return;
+    }
+    let retry_at = issuer.trouble.as_ref().map(|t| retry::within_attempt_at(t.at, t.failures));
+    if let Some(later) = retry_at.filter(|at| *at > cx.now) {
+        return decision.wake(later);
     }
     match &issuer.account {
         Account::Ready { .. } => {}

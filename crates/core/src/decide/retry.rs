@@ -37,6 +37,10 @@ const GONE: &[SignedDuration] = &[secs(0), mins(1), mins(5), mins(15), mins(60),
 /// The most that is waited in the reserve.
 const RESERVE_AT_MOST: SignedDuration = mins(60);
 
+/// How long a CA's word that too much was asked is taken for. Let's Encrypt's longest is 34 hours
+/// (an exact set of names); an answer that names a far day must not end renewal.
+const LIMITED_AT_MOST: SignedDuration = SignedDuration::from_hours(36);
+
 /// A target that failed; its own lane, nobody else waits.
 const TARGET: &[SignedDuration] = &[secs(10), mins(1), mins(5), mins(15), mins(60)];
 
@@ -60,6 +64,7 @@ pub(super) fn attempt_at(certificate: &Certificate, rest: &Rest, last: &LastFail
     }
     let table = match (last.failure.kind, &last.failure.blame) {
         (FailureKind::RateLimited { until }, _) => {
+            let until = until.min(after(last.at, LIMITED_AT_MOST));
             return after(until, at_most_a_quarter(last.jitter).of(mins(10)));
         }
         (FailureKind::Gone | FailureKind::AccountUnknown | FailureKind::AlreadyReplaced, _) => GONE,
@@ -80,10 +85,7 @@ pub(super) fn attempt_at(certificate: &Certificate, rest: &Rest, last: &LastFail
 
 /// Returns when a target may be tried again.
 pub(super) fn target_at(trouble: &Trouble) -> Timestamp {
-    match trouble.failure.kind {
-        FailureKind::RateLimited { until } => until,
-        _ => after(trouble.at, step(TARGET, trouble.failures)),
-    }
+    after(trouble.at, step(TARGET, trouble.failures))
 }
 
 /// Returns when an act of a running attempt may be tried again.

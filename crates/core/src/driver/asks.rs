@@ -68,8 +68,18 @@ impl Asks {
             marks.extend(mark);
             again = again.into_iter().chain(look_at).min();
         }
-        // What is in flight although nobody wants it any more still comes back.
-        marks.extend(before.into_iter().filter(|mark| mark.is_in_flight(now)));
+        // What is in flight although nobody wants it any more still comes back, or never does.
+        for mark in before {
+            match mark.state {
+                MarkState::InFlight { deadline_at } if now < after(deadline_at, GRACE) => {
+                    let gives_up_at = after(deadline_at, GRACE);
+                    again = Some(again.map_or(gives_up_at, |at| at.min(gives_up_at)));
+                    marks.push(mark);
+                }
+                MarkState::InFlight { .. } => self.in_flight = self.in_flight.saturating_sub(1),
+                MarkState::Answered { .. } => {}
+            }
+        }
         if !marks.is_empty() {
             self.marks.insert(subject.clone(), marks);
         }
@@ -121,7 +131,12 @@ impl Asks {
         self.in_flight
     }
 
-    /// Notes an answer; returns a subject that waited for the place, if one did.
+    /// Returns who waited for a place, one for each that is free.
+    pub(super) fn admitted(&mut self) -> Option<Subject> {
+        if self.in_flight < IN_FLIGHT_AT_MOST { self.waiting.pop_first() } else { None }
+    }
+
+    /// Notes an answer.
     pub(super) fn answered(
         &mut self,
         now: Timestamp,
@@ -129,24 +144,18 @@ impl Asks {
         ask: &AskKind,
         not_before: Option<Timestamp>,
         failed: bool,
-    ) -> Option<Subject> {
+    ) {
         let key = key(ask);
-        let mark = self.marks.get_mut(subject)?.iter_mut().find(|mark| mark.key == key)?;
+        let marks = self.marks.get_mut(subject);
+        let Some(mark) = marks.and_then(|marks| marks.iter_mut().find(|mark| mark.key == key))
+        else {
+            return;
+        };
         if matches!(mark.state, MarkState::InFlight { .. }) {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
         mark.failures = if failed { mark.failures.saturating_add(1) } else { 0 };
         mark.state = MarkState::Answered { at: now, not_before };
-        self.waiting.pop_first()
-    }
-}
-
-impl Mark {
-    fn is_in_flight(&self, now: Timestamp) -> bool {
-        match self.state {
-            MarkState::InFlight { deadline_at } => now < after(deadline_at, GRACE),
-            MarkState::Answered { .. } => false,
-        }
     }
 }
 

@@ -32,8 +32,7 @@ impl Driver {
         let Some(subject) = self.subject_of(stream) else { return };
         let failed = matches!(reply, Reply::Failed(_));
         let not_before = retry_at(&reply);
-        let waiting = self.asks.answered(work.now, &subject, ask, not_before, failed);
-        work.dirty.extend(waiting);
+        self.asks.answered(work.now, &subject, ask, not_before, failed);
         work.dirty.insert(subject.clone());
         self.blame_asked(work, ask, &reply);
         match subject {
@@ -121,7 +120,9 @@ impl Driver {
             return;
         }
         if failure.kind == FailureKind::AccountUnknown {
-            if let Some(account) = account {
+            // Many attempts hear of the same loss, and only the first one is news.
+            let current = self.state.issuers.get(issuer).and_then(|i| i.account_ref(issuer));
+            if let Some(account) = account.filter(|account| current.as_ref() == Some(account)) {
                 let lost = AccountLost { url: account.url.clone() };
                 self.append(work, &stream, Event::AccountLost(lost));
             }

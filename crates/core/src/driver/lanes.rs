@@ -200,14 +200,20 @@ impl Gate {
         Self { places: 1, opens_at, opens_for_failing_at: opens_at }
     }
 
+    /// No order before the CA wants one again, nor beyond the budget.
     fn within_budget(self, issuer: &Issuer) -> Self {
-        match issuer.spec.kind {
-            IssuerKind::Private => self,
-            IssuerKind::Public => Self {
-                opens_at: self.opens_at.max(issuer.orders.free_at(false)),
-                opens_for_failing_at: self.opens_for_failing_at.max(issuer.orders.free_at(true)),
-                ..self
-            },
+        let limited = issuer.health.limited_until.unwrap_or(Timestamp::MIN);
+        let (free, free_for_failing) = match issuer.spec.kind {
+            IssuerKind::Private => (limited, limited),
+            IssuerKind::Public => {
+                let free = |after_failure| issuer.orders.free_at(after_failure).max(limited);
+                (free(false), free(true))
+            }
+        };
+        Self {
+            opens_at: self.opens_at.max(free),
+            opens_for_failing_at: self.opens_for_failing_at.max(free_for_failing),
+            ..self
         }
     }
 }

@@ -197,7 +197,14 @@ impl Driver {
                 released.extend(acts);
             }
         }
+        // The store was so slow that some were given up: they must not take effect any more.
+        released.retain(|act| self.is_acting(&act.id));
         released
+    }
+
+    fn is_acting(&self, act: &ActId) -> bool {
+        let history = self.state.history(&act.stream);
+        history.is_some_and(|history| history.acting.iter().any(|a| a.version == act.version))
     }
 
     /// Ends an act. What is not in flight any more (a late or repeated outcome) is ignored.
@@ -235,6 +242,10 @@ impl Driver {
     /// Records an event: folds it at once and marks whom it concerns.
     #[expect(clippy::needless_pass_by_value, reason = "an event is spent once it is recorded")]
     fn append(&mut self, work: &mut Work, stream: &Stream, event: Event) {
+        if self.is_quarantined(stream) {
+            // Its newest version is not known: a record would collide with one that was not read.
+            return;
+        }
         let version = self.state.version(stream) + 1;
         if let Err(cause) = self.state.fold(stream, version, work.now, &event) {
             // Our own events fit our own state; one that does not is a fault of ours, and the

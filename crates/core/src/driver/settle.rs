@@ -88,7 +88,7 @@ impl Driver {
             return Some(subject);
         }
         *left = left.checked_sub(1)?;
-        self.wakes.pop_due(work.now)
+        self.asks.admitted().or_else(|| self.wakes.pop_due(work.now))
     }
 
     fn decide(&mut self, work: &mut Work, subject: &Subject) {

@@ -140,7 +140,10 @@ fn target(
         let subject = ledger.target.as_str().into();
         decision.findings.push(Finding { code, subject, severity, blame, evidence });
     };
-    if let Some(trouble) = &ledger.trouble {
+    // One outcome that is not known, as after a restart, is no trouble yet.
+    let told_of =
+        |trouble: &&Trouble| trouble.failure.kind != FailureKind::Unknown || trouble.failures > 1;
+    if let Some(trouble) = ledger.trouble.as_deref().filter(told_of) {
         let severity = by_margin(cx, certificate, decision);
         say(Code::TargetFailing, severity, told(trouble), decision);
     }
@@ -229,14 +232,16 @@ fn endpoints(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decisio
 }
 
 /// Returns until when an address may still show the old leaf: until then some target has been told
-/// of the newest one only just now, or not at all.
+/// of the newest one only just now, or not at all. A target in trouble is not waited for: it has a
+/// finding of its own, and must not hide what is wrong elsewhere.
 fn settling_until(cx: &Context<'_>, certificate: &Certificate) -> Option<Timestamp> {
     let number = certificate.leaf.as_ref()?.number;
     let settle = |ledger: &Deployment| {
         let spec = cx.state.targets.get(&ledger.target);
         spec.map(|target| target.spec.settle).unwrap_or_default()
     };
-    let each = certificate.targets.iter().map(|ledger| match ledger.step {
+    let awaited = certificate.targets.iter().filter(|ledger| ledger.trouble.is_none());
+    let each = awaited.map(|ledger| match ledger.step {
         DeployStep::Activated { leaf, at } | DeployStep::Seen { leaf, at } if leaf == number => {
             after(at, settle(ledger))
         }

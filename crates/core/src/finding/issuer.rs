@@ -11,7 +11,7 @@ use crate::words::{Blame, FailureKind, Name};
 /// Judges an issuer.
 pub fn of_issuer(cx: &Context<'_>, name: &Name, issuer: &Issuer, decision: &mut Decision) {
     if let Some(failure) = &issuer.health.last
-        && issuer.health.failures > 0
+        && (issuer.health.failures > 0 || issuer.health.is_limited(cx.now))
     {
         let limited = matches!(failure.kind, FailureKind::RateLimited { .. });
         decision.findings.push(Finding {
@@ -24,6 +24,18 @@ pub fn of_issuer(cx: &Context<'_>, name: &Name, issuer: &Issuer, decision: &mut 
             },
             blame: Some(Blame::Issuer(name.clone())),
             evidence: failure.to_string().into(),
+        });
+    }
+    // Making the key is ours; what the CA does is told above and below.
+    if let Some(trouble) = issuer.trouble.as_deref().filter(|t| t.failure.blame == Blame::Ourselves)
+        && trouble.failures > 1
+    {
+        decision.findings.push(Finding {
+            code: Code::OurselvesFailing,
+            subject: name.as_str().into(),
+            severity: Severity::Warning,
+            blame: Some(Blame::Ourselves),
+            evidence: trouble.failure.to_string().into(),
         });
     }
     match &issuer.account {

@@ -51,8 +51,9 @@ pub struct Certificate {
     pub renamed_to: Option<Name>,
     /// When a person asked for a renewal that has not come yet.
     pub requested_at: Option<Timestamp>,
-    /// A key slot that no attempt and no leaf needs any more.
-    pub spent_key: Option<Slot>,
+    /// Key slots that no attempt and no leaf needs any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spent_keys: Vec<SpentKey>,
 }
 
 /// A leaf that covers the certificate's names, kept by us or adopted.
@@ -119,6 +120,17 @@ pub struct Owed {
     pub failed_at: Option<Timestamp>,
 }
 
+/// A key slot to be emptied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpentKey {
+    /// Which.
+    pub slot: Slot,
+    /// How often emptying it failed.
+    pub failures: u16,
+    /// When it failed last.
+    pub failed_at: Option<Timestamp>,
+}
+
 impl Certificate {
     /// Makes the state of a newly declared certificate.
     #[must_use]
@@ -138,7 +150,7 @@ impl Certificate {
             seen_through: None,
             renamed_to: None,
             requested_at: None,
-            spent_key: None,
+            spent_keys: Vec::new(),
         };
         certificate.align(&[], &[]);
         certificate
@@ -280,12 +292,9 @@ impl Certificate {
     }
 
     fn conclude(&mut self, at: Timestamp, act: &ActKind, outcome: &Outcome) {
-        let is_done = matches!(outcome, Outcome::Done(_));
         match act {
             ActKind::KeepBundle { .. } => self.keep(at, outcome),
-            ActKind::DropKey { slot } => {
-                self.spent_key.take_if(|spent| is_done && spent == slot);
-            }
+            ActKind::DropKey { slot } => self.settle_key(at, slot, outcome),
             ActKind::Withdraw { answer } => self.settle_withdrawal(at, answer, outcome),
             ActKind::Stage { target, bundle, .. }
             | ActKind::Validate { target, bundle, .. }
@@ -313,7 +322,8 @@ impl Certificate {
             });
         self.leaves = self.leaves.saturating_add(1);
         if self.spec.rotation == KeyRotation::Rotate {
-            self.spent_key = Some(running.plan.key.clone());
+            let slot = running.plan.key.clone();
+            self.spent_keys.push(SpentKey { slot, failures: 0, failed_at: None });
         }
         self.leaf = Some(Box::new(Leaf {
             number: self.leaves,
@@ -328,6 +338,15 @@ impl Certificate {
         self.attempt = Attempt::Resting(Rest::default());
         for ledger in &mut self.targets {
             ledger.fall_behind();
+        }
+    }
+
+    fn settle_key(&mut self, at: Timestamp, slot: &Slot, outcome: &Outcome) {
+        if matches!(outcome, Outcome::Done(_)) {
+            self.spent_keys.retain(|spent| spent.slot != *slot);
+        } else if let Some(spent) = self.spent_keys.iter_mut().find(|spent| spent.slot == *slot) {
+            spent.failures = spent.failures.saturating_add(1);
+            spent.failed_at = Some(at);
         }
     }
 

@@ -176,9 +176,13 @@ impl Deployment {
         leaf: Option<u32>,
     ) {
         match outcome {
-            Outcome::Failed(failure) => self.note(at, failure),
+            Outcome::Failed(failure) => {
+                self.note(at, failure);
+                // What was staged may be gone; begin anew.
+                self.step = DeployStep::Behind;
+            }
             // Staging, validating and activating may be repeated: the step is simply not taken.
-            Outcome::Unknown => {}
+            Outcome::Unknown => self.note(at, &super::attempt::unanswered(act)),
             Outcome::Done(_) => {
                 let Some(leaf) = leaf else { return };
                 self.trouble = None;
@@ -194,7 +198,5 @@ impl Deployment {
     fn note(&mut self, at: Timestamp, failure: &Failure) {
         let before = self.trouble.take();
         self.trouble = Some(Box::new(Trouble::again(before.as_deref(), at, failure)));
-        // What was staged may be gone; begin anew.
-        self.step = DeployStep::Behind;
     }
 }

@@ -5,13 +5,14 @@ use alloc::boxed::Box;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::deployment::Trouble;
 use super::history::History;
 use crate::action::{AccountRef, ActKind, Fact, Outcome};
 use crate::event::Event;
 use crate::intent::IssuerSpec;
 use crate::words::time::after;
 use crate::words::{
-    AccountFacts, AccountStatus, DirectoryFacts, Failure, KeyFacts, Name, Slot, Url,
+    AccountFacts, AccountStatus, DirectoryFacts, Failure, FailureKind, KeyFacts, Name, Slot, Url,
 };
 
 /// An issuer.
@@ -31,6 +32,9 @@ pub struct Issuer {
     pub health: Health,
     /// How much of the new-order budget is spent.
     pub orders: OrderBudget,
+    /// What went wrong with making the account, if nothing went right since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Box<Trouble>>,
 }
 
 /// Our account at an issuer.
@@ -75,6 +79,9 @@ pub struct Health {
     pub failures: u16,
     /// Nothing is admitted before this.
     pub closed_until: Option<Timestamp>,
+    /// No order is admitted before this: the CA said so, and nothing else that works unsays it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limited_until: Option<Timestamp>,
     /// What it did last.
     pub last: Option<Box<Failure>>,
 }
@@ -132,24 +139,43 @@ impl OrderBudget {
 
 impl Health {
     fn blame(&mut self, at: Timestamp, failure: &Failure) {
-        self.failures = self.failures.saturating_add(1);
         self.last = Some(Box::new(failure.clone()));
-        let until = match failure.kind {
-            crate::words::FailureKind::RateLimited { until } => Some(until),
-            _ if self.failures >= FAULTS_BEFORE_CLOSING => {
-                Some(after(at, closed_for(self.failures - FAULTS_BEFORE_CLOSING)))
-            }
-            _ => None,
-        };
-        self.closed_until = until.or(self.closed_until);
+        if let FailureKind::RateLimited { until } = failure.kind {
+            let until = until.min(after(at, LIMITED_AT_MOST));
+            self.limited_until = self.limited_until.max(Some(until));
+            return;
+        }
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= FAULTS_BEFORE_CLOSING {
+            let until = after(at, closed_for(self.failures - FAULTS_BEFORE_CLOSING));
+            self.closed_until = self.closed_until.max(Some(until));
+        }
+    }
+
+    fn clear(&mut self, at: Timestamp) {
+        let before = core::mem::take(self);
+        if before.limited_until.is_some_and(|until| at < until) {
+            self.limited_until = before.limited_until;
+            self.last = before.last;
+        }
     }
 
     /// Returns whether something may be admitted now.
     #[must_use]
     pub fn is_open(&self, now: Timestamp) -> bool {
-        self.closed_until.is_none_or(|until| until <= now)
+        self.closed_until.is_none_or(|until| until <= now) && !self.is_limited(now)
+    }
+
+    /// Returns whether the CA wants no orders for now.
+    #[must_use]
+    pub fn is_limited(&self, now: Timestamp) -> bool {
+        self.limited_until.is_some_and(|until| now < until)
     }
 }
+
+/// How long a CA's word that too much was asked is taken for: an answer that names a far day must
+/// not end all renewals, and one order a day costs nobody anything.
+const LIMITED_AT_MOST: SignedDuration = SignedDuration::from_hours(24);
 
 /// How long a shared thing is left alone, by how often it was at fault after the first three:
 /// one minute doubling up to half an hour. A CA's outage is noticed to be over within that.
@@ -182,6 +208,7 @@ impl Issuer {
             account: Account::Absent,
             health: Health::default(),
             orders: OrderBudget::default(),
+            trouble: None,
         }
     }
 
@@ -220,14 +247,31 @@ impl Issuer {
             Event::AccountLost(lost) => self.account.lose(&lost.url),
             Event::OrderAdmitted(admitted) => self.orders.spend(at, admitted.after_failure),
             Event::Blamed(failure) => self.health.blame(at, failure),
-            Event::Cleared(_) => self.health = Health::default(),
+            Event::Cleared(_) => self.health.clear(at),
             Event::Ended(end) => {
                 if let Some(act) = ended {
+                    self.note(at, &act, &end.outcome);
                     self.account.conclude(at, &act, &end.outcome);
                 }
             }
             _ => {}
         }
+    }
+}
+
+impl Issuer {
+    fn note(&mut self, at: Timestamp, act: &ActKind, outcome: &Outcome) {
+        let unknown;
+        let failure = match outcome {
+            Outcome::Done(_) => return self.trouble = None,
+            Outcome::Failed(failure) => failure,
+            Outcome::Unknown => {
+                unknown = super::attempt::unanswered(act);
+                &unknown
+            }
+        };
+        let before = self.trouble.take();
+        self.trouble = Some(Box::new(Trouble::again(before.as_deref(), at, failure)));
     }
 }
 
@@ -267,7 +311,7 @@ impl Account {
             *self = Self::Ready { key, url: facts.url.clone(), former };
         } else {
             let failure = Failure {
-                kind: crate::words::FailureKind::Unauthorized,
+                kind: FailureKind::Unauthorized,
                 blame: crate::words::Blame::Ourselves,
                 attempted: "use the account".into(),
                 cause: alloc::format!("the CA says the account is {:?}", facts.status).into(),
@@ -286,7 +330,7 @@ impl Account {
         };
         let failures = failures.saturating_add(1);
         let pause = match failure.kind {
-            crate::words::FailureKind::RateLimited { until } => until,
+            FailureKind::RateLimited { until } => until.min(after(at, LIMITED_AT_MOST)),
             _ => after(at, closed_for(failures.saturating_sub(1))),
         };
         let failure = Box::new(failure.clone());

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 pub use attempt::{
     AnswerState, Attempt, Authorization, LastFailure, Ordered, Rest, Running, Stage,
 };
-pub use certificate::{AddressState, Certificate, EndpointState, Leaf, Owed, Suggestion};
+pub use certificate::{AddressState, Certificate, EndpointState, Leaf, Owed, SpentKey, Suggestion};
 pub use deployment::{DeployStep, Deployment, Found, Trouble};
 pub use history::{Acting, History};
 pub use instance::Instance;

@@ -19,10 +19,8 @@ impl Checks {
     /// Looks before an act takes effect.
     pub fn before(&mut self, act: &Act, outside: &Outside, now: Timestamp) {
         match &act.kind {
-            ActKind::Finalize { key, .. } => {
-                if !outside.shelf.keys.contains_key(key) {
-                    self.violate(now, format!("{}: finalize without a durable key", act.id));
-                }
+            ActKind::Finalize { key, .. } if !outside.shelf.keys.contains_key(key) => {
+                self.violate(now, format!("{}: finalize without a durable key", act.id));
             }
             ActKind::Activate { target, certificate, .. } => {
                 self.before = self.served(outside, target, certificate, now);

@@ -59,7 +59,7 @@ impl Checks {
     }
 
     /// Notes that something is wrong.
-    pub fn violate(&mut self, now: Timestamp, text: String) {
+    pub fn violate(&mut self, now: Timestamp, text: impl std::fmt::Display) {
         if self.violations.len() < KEPT {
             self.violations.push(format!("{now}: {text}"));
         }

@@ -42,7 +42,7 @@ fn busy(certificate: &Certificate) -> Option<String> {
     if !certificate.history.acting.is_empty() {
         return Some(format!("{:?} is in flight", certificate.history.acting));
     }
-    if !certificate.owed.is_empty() || certificate.spent_key.is_some() {
+    if !certificate.owed.is_empty() || !certificate.spent_keys.is_empty() {
         return Some("something is left to clear away".to_string());
     }
     certificate.targets.iter().find_map(|ledger| match ledger.step {

@@ -35,25 +35,25 @@ impl World {
         }
     }
 
-    pub(super) fn take_effect(&mut self, act: Act) {
-        let (outcome, took) = if self.fails(&act) {
+    pub(super) fn take_effect(&mut self, act: &Act) {
+        let (outcome, took) = if self.fails(act) {
             (Outcome::Failed(transient(&act.kind)), SignedDuration::ZERO)
         } else {
             if self.rigour == Rigour::Full {
-                self.checks.before(&act, &self.outside, self.now);
+                self.checks.before(act, &self.outside, self.now);
             }
             let (outcome, took) = self.outside.perform(&act.kind, self.now);
             if self.rigour == Rigour::Full {
-                self.checks.after(&act, &outcome, &self.outside, self.now);
+                self.checks.after(act, &outcome, &self.outside, self.now);
             }
-            (self.misreport(&act, outcome), took)
+            (self.misreport(act, outcome), took)
         };
         self.follow_up();
         if outcome == Outcome::Unknown {
-            self.checks.lose(&act);
+            self.checks.lose(act);
         }
         if self.pass_boundary() {
-            self.checks.lose(&act);
+            self.checks.lose(act);
             return;
         }
         let span = throw_span(&mut self.dice, self.pace.act).saturating_add(took);
@@ -61,13 +61,13 @@ impl World {
         let id = act.id.clone();
         let given_up_at = after(act.deadline_at, throw_span(&mut self.dice, LATE));
         if self.dice.chance(self.faults.lost) || at > act.deadline_at {
-            self.checks.lose(&act);
+            self.checks.lose(act);
             // The shell says so at the deadline; or nobody does, and the driver itself must.
             if self.dice.below(2) == 0 {
                 self.deliver(act.deadline_at, &id, Outcome::Unknown);
             }
         } else if self.dice.chance(self.faults.late) {
-            self.checks.lose(&act);
+            self.checks.lose(act);
             self.deliver(act.deadline_at, &id, Outcome::Unknown);
             self.deliver(after(given_up_at, LATE), &id, outcome);
         } else {

@@ -291,7 +291,7 @@ impl World {
                 }
             }
             Happening::Durable { through } => self.commit(through),
-            Happening::Effect { act } => self.take_effect(*act),
+            Happening::Effect { act } => self.take_effect(&act),
             Happening::Outcome { act, outcome } => self.hand_in(act, *outcome),
             Happening::Answer { ask } => self.answer(*ask),
             Happening::Reply { ask, reply } => self.reply(*ask, *reply),

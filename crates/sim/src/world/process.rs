@@ -104,7 +104,7 @@ impl World {
     pub fn check_settled(&mut self) {
         let streams = self.streams();
         let Some(driver) = &self.driver else {
-            return self.checks.violate(self.now, "the process does not live".into());
+            return self.checks.violate(self.now, "the process does not live");
         };
         let mut loader = Loader::new();
         for record in self.journal.records() {

@@ -14,7 +14,6 @@ use super::outside::Outside;
 use crate::model::Dice;
 use crate::model::ca::{Ca, CaConfig};
 use crate::model::host::TlsHost;
-use crate::model::target::Target;
 
 /// What is declared, and the outside to go with it.
 #[derive(Clone, Debug)]
@@ -122,7 +121,7 @@ impl Scenario {
             validates: true,
             settle: SignedDuration::from_secs(10),
         });
-        self.outside.targets.entry(target.clone()).or_insert_with(Target::default);
+        self.outside.targets.entry(target.clone()).or_default();
         let addresses = [self.next_address(), self.next_address()];
         self.outside.hosts.insert((target, certificate.clone()), TlsHost::new(&addresses));
     }

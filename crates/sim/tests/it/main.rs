@@ -1,5 +1,7 @@
 //! Tests of the simulated world.
 
+#![cfg(test)] // so that the lints see tests, and what tests call, as tests
+
 mod crash;
 mod story;
 mod swarm;
