@@ -204,7 +204,7 @@ impl State {
         used.slots.extend(self.issuers.keys().map(account_slot));
         for (name, certificate) in &self.certificates {
             used.slots.insert(certificate.next_slot(name));
-            used.slots.extend(certificate.spent_key.clone());
+            used.slots.extend(certificate.spent_keys.iter().map(|spent| spent.slot.clone()));
             used.bundles.extend(certificate.leaf.as_ref().and_then(|leaf| leaf.bundle));
             let Attempt::Running(running) = &certificate.attempt else { continue };
             used.slots.insert(running.plan.key.clone());
