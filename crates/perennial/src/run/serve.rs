@@ -1,0 +1,157 @@
+//! The daemon as a service: control socket, signals, service manager.
+
+use std::io;
+use std::sync::Mutex;
+
+use anyhow::{Context as _, Result};
+use perennial_core::driver::{Driver, Input};
+use perennial_core::words::Name;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedSender, channel, unbounded_channel};
+use tokio::sync::oneshot;
+
+use super::{Daemon, Event, Look, Pulse, Reload, Start};
+use crate::control::{Answer, ControlRequest, Question, Server};
+use crate::sd_notify::{Notifier, State};
+use crate::view::{Source, StatusView};
+
+/// Runs the daemon until a signal or a person ends it.
+///
+/// `SIGTERM` and `SIGINT` end it, `SIGHUP` lets it read its configuration again.
+///
+/// # Errors
+///
+/// Returns why it could not start, or ended by itself.
+pub async fn serve(start: Start) -> Result<()> {
+    let notifier = connect();
+    let start = Start { pulse: pulse(notifier), ..start };
+    let daemon = Daemon::prepare(start, None).await?;
+    let socket = &daemon.settings().control_socket;
+    let server = Server::bind(socket)
+        .with_context(|| format!("listen on the control socket {}", socket.display()))?;
+    let (reload, reloads) = unbounded_channel();
+    let events = daemon.events();
+    let (ask, mut asked) = channel::<ControlRequest>(QUESTIONS_WAITING);
+    let serving = tokio::spawn(server.serve(ask));
+    let signals = tokio::spawn(listen(events.clone(), reload.clone()).context("take signals")?);
+    let answering = tokio::spawn(async move {
+        while let Some(request) = asked.recv().await {
+            answer(request, &events, &reload);
+        }
+    });
+    tracing::info!("running");
+    let ended = daemon.run(reloads).await;
+    for task in [serving, signals, answering] {
+        task.abort();
+        // Awaited, so that the socket is gone before the process says that it ended.
+        let _ = task.await;
+    }
+    Ok(ended?)
+}
+
+/// How many questions may wait for the loop.
+const QUESTIONS_WAITING: usize = 16;
+
+fn connect() -> Notifier {
+    Notifier::connect(|name| std::env::var_os(name)).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the service manager cannot be told how we are");
+        Notifier::silent()
+    })
+}
+
+/// Tells the service manager that the loop is alive: ready at its first turn, and then at each.
+fn pulse(notifier: Notifier) -> Pulse {
+    let first = Mutex::new(true);
+    Box::new(move || {
+        let is_first = first.lock().is_ok_and(|mut first| std::mem::replace(&mut first, false));
+        let states: &[State<'_>] =
+            if is_first { &[State::Ready, State::Watchdog] } else { &[State::Watchdog] };
+        // A manager that cannot be told will say so itself, by its watchdog.
+        let _ = notifier.notify(states);
+    })
+}
+
+/// Turns signals into events.
+fn listen(
+    events: UnboundedSender<Event>,
+    reload: UnboundedSender<Reload>,
+) -> io::Result<impl Future<Output = ()> + Send> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        loop {
+            // A loop that has ended needs no signals any more.
+            let told = tokio::select! {
+                _ = terminate.recv() => events.send(Event::Stop).is_ok(),
+                _ = interrupt.recv() => events.send(Event::Stop).is_ok(),
+                _ = hangup.recv() => reload.send(Reload { confirmed: false }).is_ok(),
+            };
+            if !told {
+                return;
+            }
+        }
+    })
+}
+
+/// Has a question answered: by the loop where the state is asked for, here where a wish is passed on.
+fn answer(request: ControlRequest, events: &UnboundedSender<Event>, reload: &UnboundedSender<Reload>) {
+    let ControlRequest { question, reply } = request;
+    let done = |text: &str| Answer::Done { text: text.to_owned() };
+    match question {
+        Question::Status { limit } => look(events, reply, move |driver, now| {
+            let quarantined = driver.quarantined();
+            let view = StatusView::of(driver.state(), quarantined, Source::Daemon, now, limit);
+            Answer::Status { status: Box::new(view) }
+        }),
+        Question::Renew { certificate } => renew(certificate, events, reply),
+        Question::Reload { confirmed } => {
+            let told = reload.send(Reload { confirmed });
+            // An asker that has hung up wants no answer.
+            let _ = reply.send(if told.is_ok() { done("the configuration is read") } else { gone() });
+        }
+        Question::Stop => {
+            let told = events.send(Event::Stop);
+            let _ = reply.send(if told.is_ok() { done("ending") } else { gone() });
+        }
+    }
+}
+
+fn renew(certificate: Name, events: &UnboundedSender<Event>, reply: oneshot::Sender<Answer>) {
+    let input = Input::Renew { certificate: certificate.clone() };
+    if events.send(Event::Input(input)).is_err() {
+        let _ = reply.send(gone());
+        return;
+    }
+    // Looked at after the wish was taken in: events keep their order.
+    look(events, reply, move |driver, _| {
+        let known = driver.state().id(&certificate).is_some();
+        if known {
+            Answer::Done { text: String::from("renewal begins") }
+        } else {
+            Answer::Refused {
+                text: format!("no certificate `{certificate}` is declared"),
+                hint: String::from("see which there are: perennial status"),
+            }
+        }
+    });
+}
+
+fn look(
+    events: &UnboundedSender<Event>,
+    reply: oneshot::Sender<Answer>,
+    answer: impl FnOnce(&Driver, jiff::Timestamp) -> Answer + Send + 'static,
+) {
+    let look = Look::new(move |driver, now| {
+        let _ = reply.send(answer(driver, now));
+    });
+    // A reply that is dropped unanswered tells the asker that the daemon is ending.
+    let _ = events.send(Event::Look(look));
+}
+
+fn gone() -> Answer {
+    Answer::Refused {
+        text: String::from("the daemon is ending"),
+        hint: String::from("start it again: systemctl start perennial"),
+    }
+}
