@@ -76,6 +76,13 @@ impl Time {
         });
     }
 
+    /// Returns whether a moment is so near that the outside is meant by it: a server that reloads, a
+    /// CA that validates. Such moments are waited for at the natural pace.
+    #[must_use]
+    pub fn is_soon(&self, at: Timestamp) -> bool {
+        at.duration_since(self.now()) < SOON
+    }
+
     /// Returns how long to sleep until the logical clock shows `at`; nothing if it does already.
     #[must_use]
     pub fn until(&self, at: Timestamp) -> Duration {
@@ -89,6 +96,9 @@ impl Time {
         Some(apply(&mut lapse.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
+
+/// What is nearer than this is waited for at the natural pace.
+const SOON: SignedDuration = SignedDuration::from_secs(15);
 
 impl Lapse {
     const fn factor(&self) -> u32 {

@@ -7,6 +7,7 @@ pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod control;
+pub mod demo;
 pub mod run;
 pub mod sd_notify;
 pub mod view;

@@ -89,6 +89,10 @@ impl Globals {
 pub enum Command {
     /// Say how the certificates of hosts stand; needs no configuration
     Check(CheckArgs),
+    /// Run the daemon in the foreground
+    Run(RunArgs),
+    /// Show the main job on a small internet of its own, about a day a second
+    Demo(DemoArgs),
     /// Show how everything stands, what lapses first on top
     Status(StatusArgs),
     /// Show what the configuration would do, and why; nothing is changed
@@ -105,6 +109,25 @@ pub enum Command {
     Stop,
     /// Explain a command or a topic
     Help(HelpArgs),
+}
+
+/// `perennial run`
+#[derive(Debug, ClapArgs)]
+pub struct RunArgs {
+    /// Where the store is, should the configuration be unreadable [default: /var/lib/perennial]
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+}
+
+/// `perennial demo`
+#[derive(Debug, ClapArgs)]
+pub struct DemoArgs {
+    /// End as soon as the first certificate was seen
+    #[arg(long)]
+    pub exit_after_seen: bool,
+    /// How many days to live through
+    #[arg(long, value_name = "N", default_value_t = 90)]
+    pub days: u32,
 }
 
 /// `perennial status`

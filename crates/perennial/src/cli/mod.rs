@@ -6,10 +6,12 @@
 
 mod args;
 mod check;
+mod demo;
 mod journal;
 mod known;
 mod plan;
 mod renew;
+mod run;
 mod status;
 mod tell;
 mod topics;
@@ -82,6 +84,8 @@ fn dispatch(args: &Args) -> Result<Ending> {
     let globals = &args.globals;
     match &args.command {
         Command::Check(args) => check::main(args, globals),
+        Command::Run(args) => run::main(args, globals),
+        Command::Demo(args) => demo::main(args, globals),
         Command::Status(args) => status::main(args, globals),
         Command::Plan => plan::main(globals),
         Command::Renew(args) => renew::main(args, globals),

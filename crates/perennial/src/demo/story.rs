@@ -69,9 +69,12 @@ impl Story {
             let how = if site.solver == "dns" { "proven in DNS" } else { "proven over HTTP" };
             writeln!(out, "  {:<18} {} ({how})", site.certificate, site.names.join(", "))?;
         }
-        writeln!(out, "Perennial looks first, then orders, installs, and believes only handshakes.")?;
+        writeln!(
+            out,
+            "Perennial looks first, then orders, installs, and believes only handshakes."
+        )?;
         if !self.options.exit_after_seen {
-            writeln!(out, "While nothing is under way the clock runs a day a second.")?;
+            writeln!(out, "While nothing is under way the clock runs ahead: about a day a second.")?;
         }
         writeln!(out)?;
         Ok(())
@@ -87,7 +90,7 @@ impl Story {
             writeln!(out, "{}", serde_json::to_string(&line)?)?;
         } else if line.weight == Weight::Main || line.severity.is_some() {
             let text = self.options.paint.severity(line.severity, &line.text);
-            writeln!(out, "{} {:<12} {text}", self.day(), &*record.stream.name.as_str())?;
+            writeln!(out, "{} {:<12} {text}", self.day(), record.stream.name.as_str())?;
         }
         if let Some(leaf) = newly_seen {
             self.tell_seen(&record.stream.name, leaf, out)?;
@@ -140,10 +143,7 @@ impl Story {
         }
         let name = &record.stream.name;
         let certificate = self.state.certificate(self.state.id(name)?)?;
-        let leaf = match certificate.targets.first()?.step {
-            DeployStep::Seen { leaf, .. } => leaf,
-            _ => return None,
-        };
+        let DeployStep::Seen { leaf, .. } = certificate.targets.first()?.step else { return None };
         (self.seen.insert(name.clone(), leaf) != Some(leaf)).then_some(leaf)
     }
 

@@ -1,11 +1,11 @@
 //! The demo's small internet, and the file that declares what is wanted of it.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
-use perennial_sandbox::{CaSetup, HostSetup, Sandbox, SandboxConfig};
+use perennial_sandbox::{CaSetup, HostSetup, Sandbox, SandboxConfig, TsigKey};
 use tempfile::TempDir;
 
 use crate::clock::Time;
@@ -57,6 +57,7 @@ pub(super) const SITES: [Site; 3] = [
 /// Everything that runs, until dropped.
 pub(super) struct World {
     sandbox: Sandbox,
+    key: TsigKey,
     folder: TempDir,
 }
 
@@ -70,11 +71,12 @@ impl World {
         ca.http_port = http_port;
         config.cas = vec![ca];
         config.hosts = SITES.iter().map(|site| host(folder.path(), site)).collect();
+        let key = config.dns.keys.first().cloned().context("the sandbox has a TSIG key")?;
         let sandbox = Sandbox::start(config).await.context("start the sandbox")?;
         for site in &SITES {
             sandbox.add_zone(site.zone, &[site.address()]);
         }
-        let world = Self { sandbox, folder };
+        let world = Self { sandbox, key, folder };
         world.write(http_port).context("write the demo's files")?;
         Ok(world)
     }
@@ -116,8 +118,10 @@ impl World {
 
     fn declaration(&self, http_port: u16) -> Result<String> {
         let ca = self.sandbox.cas.first().context("the sandbox has a CA")?;
-        let key = self.sandbox.dns.keys().first().context("the sandbox has a TSIG key")?;
-        let secret = base64::engine::general_purpose::STANDARD.encode(&key.secret);
+        let secret = base64::engine::general_purpose::STANDARD.encode(&self.key.secret);
+        let servers = ["ns1.sandbox.test", "ns2.sandbox.test"];
+        let servers = servers.iter().filter_map(|name| self.sandbox.dns.server(name));
+        let servers: Vec<SocketAddr> = servers.collect();
         std::fs::write(self.folder.path().join("tsig.key"), secret)?;
         let mut text = format!(
             r#"# The demo's declaration: what an operator would write.
@@ -148,12 +152,12 @@ nameservers = [{nameservers}]
             resolver = self.sandbox.dns.resolver(),
             directory = ca.directory(),
             listen = list(SITES.iter().map(|site| format!("{}:{http_port}", site.address()))),
-            primary = self.sandbox.dns.servers().first().context("a name server")?,
-            tsig = key.name,
-            nameservers = list(self.sandbox.dns.servers().iter().map(ToString::to_string)),
+            primary = servers.first().context("the sandbox has a name server")?,
+            tsig = self.key.name,
+            nameservers = list(servers.iter().map(ToString::to_string)),
         );
         for (site, host) in SITES.iter().zip(&self.sandbox.hosts) {
-            let port = host.addresses().first().map_or(443, |address| address.port());
+            let port = host.addresses().first().map_or(443, SocketAddr::port);
             let endpoints = site.endpoints.iter().map(|name| format!("{name}:{port}"));
             text.push_str(&format!(
                 r#"

@@ -14,7 +14,7 @@ use rustix::process::{Signal, getpid, kill_process};
 
 /// Where in an act's life a crash may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Boundary {
+pub(super) enum Boundary {
     /// Its `act.started` is not durable yet.
     BeforeStarted,
     /// Its `act.started` is durable; nothing was done.

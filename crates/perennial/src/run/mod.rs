@@ -7,6 +7,7 @@
 //! | `equip` | makes the adapters of the operator's settings |
 //! | `configuration` | reads the file, keeps the last good one, notices changes |
 //! | `boundary` | where a crash may come, and a switch that lets tests make it come |
+//! | `serve` | control socket, signals, service manager |
 //! | `shelf` | the store's vault, as adapters see it |
 //! | `draw` | chance |
 //!
@@ -19,6 +20,7 @@ mod configuration;
 mod draw;
 mod equip;
 mod hands;
+mod serve;
 mod shelf;
 mod shell;
 
@@ -38,6 +40,7 @@ pub use configuration::{Configuration, Unusable};
 pub use draw::Draws;
 pub use equip::{Surroundings, equip};
 pub use hands::Hands;
+pub use serve::serve;
 pub use shell::{End, Event, Look, Parts, Pulse, Shell};
 
 use crate::clock::Time;

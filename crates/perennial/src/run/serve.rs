@@ -95,7 +95,11 @@ fn listen(
 }
 
 /// Has a question answered: by the loop where the state is asked for, here where a wish is passed on.
-fn answer(request: ControlRequest, events: &UnboundedSender<Event>, reload: &UnboundedSender<Reload>) {
+fn answer(
+    request: ControlRequest,
+    events: &UnboundedSender<Event>,
+    reload: &UnboundedSender<Reload>,
+) {
     let ControlRequest { question, reply } = request;
     let done = |text: &str| Answer::Done { text: text.to_owned() };
     match question {
@@ -108,7 +112,8 @@ fn answer(request: ControlRequest, events: &UnboundedSender<Event>, reload: &Unb
         Question::Reload { confirmed } => {
             let told = reload.send(Reload { confirmed });
             // An asker that has hung up wants no answer.
-            let _ = reply.send(if told.is_ok() { done("the configuration is read") } else { gone() });
+            let _ =
+                reply.send(if told.is_ok() { done("the configuration is read") } else { gone() });
         }
         Question::Stop => {
             let told = events.send(Event::Stop);

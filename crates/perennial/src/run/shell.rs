@@ -188,9 +188,12 @@ impl Shell {
             return Some(event);
         }
         let busy = self.acting > 0 || self.asking > 0 || !self.committing.is_empty();
-        self.time.set_busy(busy);
+        self.time.set_busy(busy || wake_at.is_some_and(|at| self.time.is_soon(at)));
         let sleep = wake_at.map_or(TURN_AT_LEAST_EVERY, |at| self.time.until(at));
-        timeout(sleep.min(TURN_AT_LEAST_EVERY), self.inbox.recv()).await.ok().flatten()
+        let event = timeout(sleep.min(TURN_AT_LEAST_EVERY), self.inbox.recv()).await;
+        // Whatever follows may begin something: its deadlines are meant at the natural pace.
+        self.time.set_busy(true);
+        event.ok().flatten()
     }
 
     /// Turns an event into the driver's input, if it is one.
