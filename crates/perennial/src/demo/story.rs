@@ -74,7 +74,10 @@ impl Story {
             "Perennial looks first, then orders, installs, and believes only handshakes."
         )?;
         if !self.options.exit_after_seen {
-            writeln!(out, "While nothing is under way the clock runs ahead: about a day a second.")?;
+            writeln!(
+                out,
+                "While nothing is under way the clock runs ahead: about a day a second."
+            )?;
         }
         writeln!(out)?;
         Ok(())

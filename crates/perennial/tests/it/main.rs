@@ -6,6 +6,7 @@ mod acme_on_sandbox;
 mod authority;
 mod check;
 mod command_line;
+mod demo;
 mod issuing;
 mod load;
 mod naming;
