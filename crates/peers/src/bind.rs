@@ -7,25 +7,16 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tempfile::TempDir;
+use crate::error::write;
+use crate::{DnsOptions, Error, NameServer, Program, TsigKey};
 
-use crate::dns::{dig, update};
-use crate::error::{temp_dir, write};
-use crate::process::{Process, listens};
-use crate::{DnsOptions, Error, Port, Program, TsigKey};
-
-/// A running BIND.
+/// A running BIND. What it can do stands at [`NameServer`].
 #[derive(Debug)]
-pub struct Bind {
-    process: Process,
-    addr: SocketAddr,
-    tsig: Option<TsigKey>,
-    _port: Option<Port>,
-    _dir: TempDir,
-}
+pub struct Bind(NameServer);
 
 impl Bind {
     /// Starts BIND and waits until it answers for every zone.
@@ -34,68 +25,25 @@ impl Bind {
     ///
     /// When it is not installed, refuses a zone, or does not answer in time (with its log).
     pub async fn start(options: DnsOptions) -> Result<Self, Error> {
-        let dir = temp_dir("bind")?;
-        let program = unconfined(Program::NAMED.locate()?, dir.path())?;
-        let (addr, port) = match options.listen {
-            Some(addr) => (addr, None),
-            None => {
-                let port = Port::free()?;
-                (port.v4(), Some(port))
-            }
-        };
-        for zone in &options.zones {
-            write(&dir.path().join(zone.file_name()), zone.file(addr))?;
-        }
-        write(&dir.path().join("outside.zone"), root(&options.forwards))?;
-        let conf = dir.path().join("named.conf");
-        write(&conf, config(&options, addr, dir.path()))?;
-        let mut command = Command::new(program);
-        command.arg("-g").args(["-n", "1"]).arg("-c").arg(&conf);
-        let process = Process::start("named", command, &dir.path().join("log"))?;
-        let started = Self { process, addr, tsig: options.tsig, _port: port, _dir: dir };
-        for zone in &options.zones {
-            started.process.ready(async || serves(addr, &zone.name).await).await?;
-        }
-        if options.zones.is_empty() {
-            started.process.ready(async || listens(addr).await).await?;
-        }
-        Ok(started)
+        let program = Program::NAMED.locate()?;
+        NameServer::start(Program::NAMED, Program::NSUPDATE, options, |options, addr, dir| {
+            write(&dir.join("outside.zone"), root(&options.forwards))?;
+            let conf = dir.join("named.conf");
+            write(&conf, config(options, addr, dir))?;
+            let mut command = Command::new(unconfined(program, dir)?);
+            command.arg("-g").args(["-n", "1"]).arg("-c").arg(&conf);
+            Ok(command)
+        })
+        .await
+        .map(Self)
     }
+}
 
-    /// Returns where it answers (UDP and TCP).
-    #[must_use]
-    pub const fn addr(&self) -> SocketAddr {
-        self.addr
-    }
+impl Deref for Bind {
+    type Target = NameServer;
 
-    /// Returns the key its zones may be updated with.
-    #[must_use]
-    pub const fn tsig(&self) -> Option<&TsigKey> {
-        self.tsig.as_ref()
-    }
-
-    /// Changes a zone with `nsupdate`'s commands (`update add www 1 A 127.0.0.1`), one a line.
-    ///
-    /// # Errors
-    ///
-    /// When the tool is not installed or the update is refused.
-    pub async fn update(&self, zone: &str, changes: &str) -> Result<(), Error> {
-        update(Program::NSUPDATE, self.addr, zone, self.tsig.as_ref(), changes).await
-    }
-
-    /// Returns the data of a name's records, sorted; `kind` `AXFR` returns a whole zone.
-    ///
-    /// # Errors
-    ///
-    /// When `dig` is not installed or the server does not answer.
-    pub async fn look(&self, name: &str, kind: &str) -> Result<Vec<String>, Error> {
-        dig(self.addr, name, kind).await
-    }
-
-    /// Returns the end of what it wrote.
-    #[must_use]
-    pub fn log(&self) -> String {
-        self.process.log()
+    fn deref(&self) -> &NameServer {
+        &self.0
     }
 }
 
@@ -109,12 +57,6 @@ fn unconfined(program: PathBuf, dir: &Path) -> Result<PathBuf, Error> {
     std::fs::copy(&program, &copy)
         .map_err(|cause| Error::failed(format!("copying {}", program.display()), cause))?;
     Ok(copy)
-}
-
-/// Tells whether a server answers for a zone.
-pub(crate) async fn serves(addr: SocketAddr, zone: &str) -> Result<(), Error> {
-    let soa = dig(addr, &format!("{zone}."), "SOA").await?;
-    if soa.is_empty() { Err(Error::failed(format!("asking for {zone}"), "no SOA")) } else { Ok(()) }
 }
 
 /// A root in which nothing exists but what is passed on: BIND follows a forwarder only below a

@@ -155,28 +155,8 @@ async fn ask(
     Ok(lines)
 }
 
-/// Changes a zone with nsupdate's commands (`update add ...`), one a line, signed with the key.
-pub(crate) async fn update(
-    tool: Program,
-    server: SocketAddr,
-    zone: &str,
-    key: Option<&TsigKey>,
-    changes: &str,
-) -> Result<(), Error> {
-    let dir = crate::error::temp_dir("nsupdate")?;
-    let script = dir.path().join("changes");
-    let text = format!("server {} {}\nzone {zone}.\n{changes}\nsend\n", server.ip(), server.port());
-    crate::error::write(&script, text)?;
-    let mut command = Command::new(tool.locate()?);
-    if let Some(key) = key {
-        command.args(["-y", &format!("hmac-sha256:{}:{}", key.name, key.secret)]);
-    }
-    command.args(["-t", "10", "-v"]).arg(script);
-    run(&format!("updating {zone}"), command, ASK_WITHIN).await.map(drop)
-}
-
 /// How long a question or an update may take.
-const ASK_WITHIN: Duration = Duration::from_secs(20);
+pub(crate) const ASK_WITHIN: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests {

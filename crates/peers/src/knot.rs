@@ -4,26 +4,16 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::Path;
 use std::process::Command;
 
-use tempfile::TempDir;
+use crate::error::{make_dir, write};
+use crate::{DnsOptions, Error, NameServer, Program, TsigKey};
 
-use crate::bind::serves;
-use crate::dns::{dig, update};
-use crate::error::{make_dir, temp_dir, write};
-use crate::process::Process;
-use crate::{DnsOptions, Error, Port, Program, TsigKey};
-
-/// A running Knot.
+/// A running Knot. What it can do stands at [`NameServer`].
 #[derive(Debug)]
-pub struct Knot {
-    process: Process,
-    addr: SocketAddr,
-    tsig: Option<TsigKey>,
-    _port: Option<Port>,
-    _dir: TempDir,
-}
+pub struct Knot(NameServer);
 
 impl Knot {
     /// Starts Knot and waits until it answers for every zone.
@@ -33,64 +23,24 @@ impl Knot {
     /// When it is not installed, refuses a zone, or does not answer in time (with its log).
     pub async fn start(options: DnsOptions) -> Result<Self, Error> {
         let program = Program::KNOTD.locate()?;
-        let dir = temp_dir("knot")?;
-        let (addr, port) = match options.listen {
-            Some(addr) => (addr, None),
-            None => {
-                let port = Port::free()?;
-                (port.v4(), Some(port))
-            }
-        };
-        make_dir(&dir.path().join("db"))?;
-        for zone in &options.zones {
-            write(&dir.path().join(zone.file_name()), zone.file(addr))?;
-        }
-        let conf = dir.path().join("knot.conf");
-        write(&conf, config(&options, addr, dir.path()))?;
-        let mut command = Command::new(program);
-        command.arg("-c").arg(&conf);
-        let process = Process::start("knotd", command, &dir.path().join("log"))?;
-        let started = Self { process, addr, tsig: options.tsig, _port: port, _dir: dir };
-        for zone in &options.zones {
-            started.process.ready(async || serves(addr, &zone.name).await).await?;
-        }
-        Ok(started)
+        NameServer::start(Program::KNOTD, Program::KNSUPDATE, options, |options, addr, dir| {
+            make_dir(&dir.join("db"))?;
+            let conf = dir.join("knot.conf");
+            write(&conf, config(options, addr, dir))?;
+            let mut command = Command::new(program);
+            command.arg("-c").arg(&conf);
+            Ok(command)
+        })
+        .await
+        .map(Self)
     }
+}
 
-    /// Returns where it answers (UDP and TCP).
-    #[must_use]
-    pub const fn addr(&self) -> SocketAddr {
-        self.addr
-    }
+impl Deref for Knot {
+    type Target = NameServer;
 
-    /// Returns the key its zones may be updated with.
-    #[must_use]
-    pub const fn tsig(&self) -> Option<&TsigKey> {
-        self.tsig.as_ref()
-    }
-
-    /// Changes a zone with `knsupdate`'s commands (`update add www 1 A 127.0.0.1`), one a line.
-    ///
-    /// # Errors
-    ///
-    /// When the tool is not installed or the update is refused.
-    pub async fn update(&self, zone: &str, changes: &str) -> Result<(), Error> {
-        update(Program::KNSUPDATE, self.addr, zone, self.tsig.as_ref(), changes).await
-    }
-
-    /// Returns the data of a name's records, sorted; `kind` `AXFR` returns a whole zone.
-    ///
-    /// # Errors
-    ///
-    /// When `dig` is not installed or the server does not answer.
-    pub async fn look(&self, name: &str, kind: &str) -> Result<Vec<String>, Error> {
-        dig(self.addr, name, kind).await
-    }
-
-    /// Returns the end of what it wrote.
-    #[must_use]
-    pub fn log(&self) -> String {
-        self.process.log()
+    fn deref(&self) -> &NameServer {
+        &self.0
     }
 }
 

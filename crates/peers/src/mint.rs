@@ -82,15 +82,7 @@ impl Authority {
         not_before: SystemTime,
         not_after: SystemTime,
     ) -> Result<Minted, Error> {
-        let epoch = rcgen::date_time_ymd(1970, 1, 1);
-        let since_epoch = |at: SystemTime| {
-            let whole = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-            epoch + Duration::from_secs(whole)
-        };
-        let mut params = leaf(names)?;
-        params.not_before = since_epoch(not_before);
-        params.not_after = since_epoch(not_after);
-        self.sign(&params)
+        self.sign(&leaf_between(names, not_before, not_after)?)
     }
 
     fn sign(&self, params: &CertificateParams) -> Result<Minted, Error> {
