@@ -165,17 +165,6 @@ async fn a_wildcard_and_its_apex_are_issued_by_dns_01() {
 }
 
 #[tokio::test]
-async fn bad_nonces_are_survived_as_long_as_clients_try_again() {
-    let (sandbox, _) = sandbox(|_| {}).await;
-    let ca = &sandbox.cas[0];
-    // instant-acme tries three times.
-    ca.with(|ca| ca.faults.bad_nonces = Permille::new(150));
-    let account = account(ca, None).await.unwrap();
-    let names = [dns("example.test")];
-    issue(&account, &NewOrder::new(&names), &Answers::Dns(&sandbox)).await;
-}
-
-#[tokio::test]
 async fn an_external_account_is_bound_by_its_mac() {
     let key = b"0123456789abcdef0123456789abcdef";
     let (sandbox, _) =

@@ -4,7 +4,6 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use perennial_core::words::Permille;
 use perennial_peers::{Pebble, PebbleOptions};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -256,7 +255,6 @@ async fn the_ca_answers_as_pebble_does_but_where_boulder_does_not() {
     let (web, port) = Web::start().await;
     let ca = &sandbox.cas[0];
     ca.set_http_port(port);
-    ca.with(|ca| ca.faults.bad_nonces = Permille::new(0));
     let pebble = Pebble::start(PebbleOptions {
         http_port: Some(port),
         profiles: vec![("classic".into(), Duration::from_secs(90 * 86_400))],

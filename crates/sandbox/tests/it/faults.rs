@@ -13,9 +13,8 @@ use tokio::net::TcpListener;
 use crate::bench::sandbox;
 use crate::raw::Raw;
 
-/// Makes a client with an account at a CA without bad nonces.
+/// Makes a client with an account.
 async fn client(ca: &SandboxCa) -> Raw {
-    ca.with(|ca| ca.faults.bad_nonces = Permille::new(0));
     let mut raw = Raw::new(ca.directory(), ca.api_root_pem()).await;
     let agreed = json!({ "termsOfServiceAgreed": true }).to_string();
     let made = raw.post(&raw.url("newAccount"), &agreed).await;
@@ -48,6 +47,36 @@ async fn an_answer_is_lost_after_the_order_was_made() {
         answer.header("location").unwrap().rsplit('/').next().unwrap().parse().unwrap()
     };
     assert!(number(&again) + 1 < number(&other), "{again:?} {other:?}");
+}
+
+#[tokio::test]
+async fn a_good_nonce_is_refused_at_times_with_another_in_the_answer() {
+    let (sandbox, _) = sandbox(|_| {}).await;
+    let ca = &sandbox.cas[0];
+    let raw = client(ca).await;
+    ca.with(|ca| ca.faults.bad_nonces = Permille::new(500));
+    let (url, mut nonce) = (raw.url("newOrder"), raw.nonce().await);
+    let mut refused = 0;
+    for _ in 0..64 {
+        let protected = json!({ "alg": "ES256", "nonce": nonce, "url": url, "kid": raw.account });
+        let answer =
+            raw.post_signed(&url, &raw.key.sign(&protected, &order("a.example.test"))).await;
+        nonce = answer.header("replay-nonce").unwrap().to_owned();
+        if answer.status != 201 {
+            assert_eq!((answer.status, answer.problem()), (400, "badNonce".to_owned()));
+            refused += 1;
+        }
+    }
+    assert!((10..54).contains(&refused), "{refused} of 64");
+}
+
+#[tokio::test]
+async fn a_sandbox_is_unkind_from_the_start() {
+    let dial = crate::bench::Dial::new();
+    let config = perennial_sandbox::SandboxConfig::new(dial.clock(), crate::bench::wall());
+    let sandbox = perennial_sandbox::Sandbox::start(config).await.unwrap();
+    let unkind = sandbox.cas[0].with(|ca| (ca.faults.bad_nonces, ca.config.reuse));
+    assert_eq!(unkind, (Permille::new(50), Permille::new(500)));
 }
 
 #[tokio::test]
