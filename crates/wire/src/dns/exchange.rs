@@ -131,7 +131,13 @@ impl<'a> Exchange<'a> {
         let length = stream.read_u16().await.map_err(failed)?;
         let mut reply = vec![0; usize::from(length)];
         stream.read_exact(&mut reply).await.map_err(failed)?;
-        self.read(&reply)
+        let answer = self.read(&reply)?;
+        if answer.metadata.truncation {
+            // There is no third way; and its signature was not checked.
+            let cause = "it is truncated even over TCP".to_owned();
+            return Err(DnsError::Malformed { server: self.server, cause });
+        }
+        Ok(answer)
     }
 
     /// Reads a reply and checks that it is the answer to our question.
@@ -185,4 +191,60 @@ fn random_id() -> u16 {
     // Without randomness the system's generator aborts the process; an error cannot happen here.
     let _ = aws_lc_rs::rand::fill(&mut id);
     u16::from_be_bytes(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::rdata::{CAA, SOA, TXT};
+    use hickory_proto::rr::{Name, RData, Record, RecordType};
+
+    use super::super::{Recursion, TsigAlgorithm, question, to_name};
+    use super::*;
+    use crate::clock::Clock;
+
+    fn record(data: RData) -> Record {
+        Record::from_rdata(to_name("a.test").unwrap(), 60, data)
+    }
+
+    /// An answer with one of each kind of record that is read.
+    fn answer(request: &Message) -> Message {
+        let name = |text: &str| -> Name { to_name(text).unwrap() };
+        let mut answer = request.clone().into_response();
+        answer.add_answer(record(RData::CNAME(hickory_proto::rr::rdata::CNAME(name("b.test")))));
+        answer.add_answer(record(RData::TXT(TXT::new(vec!["proof".into(), "more".into()]))));
+        answer.add_answer(record(RData::A(std::net::Ipv4Addr::LOCALHOST.into())));
+        answer.add_answer(record(RData::CAA(CAA::new_issue(true, Some(name("ca.test")), vec![]))));
+        let soa = SOA::new(name("ns.test"), name("host.test"), 1, 2, 3, 4, 5);
+        answer.add_authority(record(RData::SOA(soa)));
+        answer.add_authority(record(RData::NS(hickory_proto::rr::rdata::NS(name("ns.test")))));
+        answer
+    }
+
+    /// Every prefix and every flipped byte of an answer, signed or not, is read or refused without
+    /// a panic, and none that differs passes for a signed one.
+    #[test]
+    fn damaged_answers_never_panic_and_never_pass_as_signed() {
+        let clock = Clock::new(|| "2026-11-21T12:00:00Z".parse().unwrap());
+        let tsig = Tsig::new("key", TsigAlgorithm::HmacSha256, b"secret", clock).unwrap();
+        let server = "127.0.0.1:53".parse().unwrap();
+        for tsig in [None, Some(&tsig)] {
+            let request = question("a.test", RecordType::TXT, Recursion::NotDesired).unwrap();
+            let exchange = Exchange::new(server, request, tsig).unwrap();
+            // The request's own signature stands in for the server's: it is of another message.
+            let whole = answer(&exchange.request).to_vec().unwrap();
+            for end in 0..whole.len() {
+                assert!(tsig.is_none() || exchange.read(&whole[..end]).is_err());
+            }
+            for index in 0..whole.len() {
+                for mask in [0x01, 0x40, 0x80, 0xff] {
+                    let mut bytes = whole.clone();
+                    bytes[index] ^= mask;
+                    match exchange.read(&bytes) {
+                        Ok(message) if tsig.is_some() => assert!(message.metadata.truncation),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
 }

@@ -266,3 +266,28 @@ async fn chains_that_never_end_and_servers_that_do_not_know_are_errors() {
     let circle = error("www.loop1.test").await;
     assert!(matches!(circle, DnsError::Lame { .. } | DnsError::TooDeep { .. }), "{circle}");
 }
+
+#[tokio::test]
+async fn an_unsigned_answer_does_not_pass_by_claiming_to_be_truncated() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let answering = tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let length = stream.read_u16().await.unwrap();
+        let mut request = vec![0; usize::from(length)];
+        stream.read_exact(&mut request).await.unwrap();
+        let mut answer = Message::from_vec(&request).unwrap().into_response();
+        answer.signature = None;
+        answer.metadata.truncation = true;
+        let bytes = answer.to_vec().unwrap();
+        stream.write_u16(u16::try_from(bytes.len()).unwrap()).await.unwrap();
+        stream.write_all(&bytes).await.unwrap();
+    });
+    let clock = clock(SignedDuration::ZERO);
+    let tsig = Tsig::new("key", TsigAlgorithm::HmacSha256, b"secret", clock).unwrap();
+    let request = update("example.test", "_acme-challenge.example.test");
+    let error = exchange_over_tcp(at, request, WAIT, Some(&tsig)).await.unwrap_err();
+    assert!(matches!(error, DnsError::Malformed { .. }), "{error}");
+    answering.await.unwrap();
+}

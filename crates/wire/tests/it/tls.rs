@@ -157,3 +157,21 @@ async fn what_is_no_tls_is_told_apart_from_what_cannot_be_reached() {
     let wildcard = Identifier::new("*.a.test").unwrap();
     assert!(matches!(handshake(closed, &wildcard, WAIT).await, Err(TlsError::Name(_))));
 }
+
+/// What a hostile server may send: nothing of it is believed, and none of it takes long.
+#[tokio::test]
+async fn hostile_answers_end_in_time() {
+    let name = Identifier::new("a.test").unwrap();
+    let alert: &[u8] = &[21, 3, 3, 0, 2, 2, 40];
+    let huge_record: &[u8] = &[22, 3, 3, 0xff, 0xff, 2];
+    let huge_message: &[u8] = &[22, 3, 3, 0, 4, 11, 0xff, 0xff, 0xff];
+    let no_hello: &[u8] = &[22, 3, 3, 0, 4, 14, 0, 0, 0];
+    let empty: &[u8] = &[22, 3, 3, 0, 0];
+    for reply in [alert, huge_record, huge_message, no_hello, empty, &[0; 5], &[0xff; 4096]] {
+        let wait = Duration::from_millis(500);
+        let reply: &'static [u8] = reply.to_vec().leak();
+        let at = no_tls(Some(reply), true).await;
+        let met = tokio::time::timeout(Duration::from_secs(3), handshake(at, &name, wait)).await;
+        assert!(met.expect("it ends by itself").is_err(), "{reply:?}");
+    }
+}
