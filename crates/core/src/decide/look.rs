@@ -72,12 +72,14 @@ fn probe_every(cx: &Context<'_>, certificate: &Certificate) -> SignedDuration {
         DeployStep::Activated { at, .. } => Some(at),
         _ => None,
     });
+    // A leaf that was installed and not seen yet is looked for, however well the old one looks.
     let newest: Option<Timestamp> = activated.max();
     let settling = newest.and_then(|at| {
         let gone = cx.now.duration_since(at);
         AFTER_ACTIVATION.iter().find(|(until, _)| gone < *until).map(|(_, every)| *every)
     });
-    let usual = if is_well(certificate) { WHEN_WELL } else { WHEN_WRONG };
+    let is_waiting = newest.is_some();
+    let usual = if is_well(certificate) && !is_waiting { WHEN_WELL } else { WHEN_WRONG };
     settling.map_or(usual, |every| every.min(usual))
 }
 

@@ -25,6 +25,7 @@ pub struct Journal {
     starts: BTreeSet<ActId>,
     written: VecDeque<Batch>,
     count: u64,
+    damaged: BTreeSet<Stream>,
 }
 
 impl Journal {
@@ -38,6 +39,7 @@ impl Journal {
             starts: BTreeSet::new(),
             written: VecDeque::new(),
             count: 0,
+            damaged: BTreeSet::new(),
         }
     }
 
@@ -78,6 +80,20 @@ impl Journal {
         if self.keep == Keep::Everything {
             self.durable.push(record);
         }
+    }
+
+    /// Makes the newest record of a stream unreadable.
+    pub fn damage(&mut self, stream: &Stream) {
+        if let Some(record) = self.durable.iter_mut().rfind(|record| record.stream == *stream) {
+            record.body = "{".into();
+            self.damaged.insert(stream.clone());
+        }
+    }
+
+    /// Returns the streams with unreadable records.
+    #[must_use]
+    pub const fn damaged(&self) -> &BTreeSet<Stream> {
+        &self.damaged
     }
 
     /// Loses what is not durable.

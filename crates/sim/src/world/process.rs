@@ -20,7 +20,8 @@ impl World {
         self.epoch += 1;
         let draw = self.dice.throw();
         let (driver, step) = loader.start("0.1.0", self.epoch, self.now, draw);
-        if let Some((stream, cause)) = driver.quarantined().first() {
+        let damaged = |stream: &Stream| self.journal.damaged().contains(stream);
+        if let Some((stream, cause)) = driver.quarantined().iter().find(|(s, _)| !damaged(s)) {
             self.checks.violate(self.now, format!("{stream} is quarantined: {cause}"));
         }
         self.driver = Some(driver);
@@ -37,6 +38,19 @@ impl World {
             self.crash();
         }
         dies
+    }
+
+    /// Kills the process; its supervisor starts it again.
+    pub fn kill(&mut self) {
+        if self.driver.is_some() {
+            self.crash();
+        }
+    }
+
+    /// Damages the newest durable record of a stream, as a bad disk does, and kills the process.
+    pub fn damage(&mut self, stream: &Stream) {
+        self.journal.damage(stream);
+        self.kill();
     }
 
     /// The process dies. What it had asked of the outside happens, or not.
