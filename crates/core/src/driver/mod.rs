@@ -138,6 +138,9 @@ struct Work {
     dirty: BTreeSet<Subject>,
 }
 
+/// How many records a stream grows by between two checkpoints: about two renewals.
+const CHECKPOINT_EVERY: u64 = 128;
+
 /// How long after an act's deadline its outcome is awaited before the driver itself says `Unknown`.
 const GRACE: SignedDuration = SignedDuration::from_secs(5);
 
@@ -185,6 +188,7 @@ impl Driver {
             return Step { halt: true, ..Step::default() };
         }
         self.settle(&mut work);
+        self.checkpoint(&mut work);
         self.finish(work, acts)
     }
 
@@ -292,6 +296,23 @@ impl Driver {
 
     const fn context<'a>(&'a self, work: &Work) -> Context<'a> {
         Context { state: &self.state, now: work.now, draw: work.draw }
+    }
+
+    /// Records the state of each stream that has grown past another hundred or so records, so that
+    /// starting reads little and the archive may take the rest.
+    fn checkpoint(&mut self, work: &mut Work) {
+        let mut grown: Vec<Stream> = Vec::new();
+        for record in &work.records {
+            let crosses = record.version % CHECKPOINT_EVERY == 0;
+            if crosses && !grown.contains(&record.stream) {
+                grown.push(record.stream.clone());
+            }
+        }
+        for stream in grown {
+            if let Some(checkpoint) = self.state.checkpoint(&stream) {
+                self.append(work, &stream, Event::Checkpoint(checkpoint));
+            }
+        }
     }
 
     fn finish(&mut self, work: Work, acts: Vec<Act>) -> Step {

@@ -81,6 +81,7 @@ pub async fn equip(
         solvers.insert(name.clone(), solver);
         places.extend(place.map(|place| (name.clone(), place)));
     }
+    surroundings.retain(settings);
     Ok(Hands {
         issuers,
         solvers: Solvers::new(solvers),
@@ -185,6 +186,21 @@ async fn solver(
 const UPDATE_WITHIN: Duration = Duration::from_secs(10);
 
 impl Surroundings {
+    /// Forgets listeners that the settings do not name any more; they close with the adapters that
+    /// still use them, and whoever wants their addresses takes these then.
+    fn retain(&self, settings: &Settings) {
+        let used: Vec<_> = settings
+            .solvers
+            .values()
+            .filter_map(|solver| match solver {
+                Declared::Listener { listen } => Some(listen),
+                _ => None,
+            })
+            .collect();
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.retain(|addresses, _| used.contains(&addresses));
+    }
+
     fn listener(&self, addresses: &[SocketAddr]) -> Arc<Listener> {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || Listener::new(addresses.to_vec());
