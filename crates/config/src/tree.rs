@@ -4,7 +4,7 @@
 //! are joined, and what is declared twice below them is an error that names both places. Depth and
 //! size are bounded before the parser sees the text, since a dotted key makes a table per dot.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
@@ -68,15 +68,15 @@ impl Value {
 
 /// Reads all sources into one tree. Without a tree, what is reported is why there is none.
 pub(crate) fn parse(sources: &Sources, report: &mut Report) -> Option<Vec<Entry>> {
-    let mut joined: Vec<Entry> = Vec::new();
+    let mut joined = Joined::default();
     let mut whole = true;
     for (file, source) in sources.iter().enumerate() {
         match parse_one(file, &source.text, report) {
-            Some(entries) => join(&mut joined, entries, sources, report),
+            Some(entries) => joined.add(entries, report),
             None => whole = false,
         }
     }
-    whole.then_some(joined)
+    whole.then_some(joined.entries)
 }
 
 fn parse_one(file: usize, text: &str, report: &mut Report) -> Option<Vec<Entry>> {
@@ -227,34 +227,48 @@ fn convert(file: usize, value: toml::Spanned<DeValue<'_>>) -> Node {
     Node { span, value }
 }
 
-/// Joins what a further file says to what was said before.
-fn join(joined: &mut Vec<Entry>, more: Vec<Entry>, sources: &Sources, report: &mut Report) {
-    for entry in more {
-        let Some(known) = joined.iter_mut().find(|known| known.key == entry.key) else {
-            joined.push(entry);
-            continue;
-        };
-        match (&mut known.node.value, entry.node.value) {
-            (Value::Table(known), Value::Table(more)) => {
-                join_table(known, more, &entry.key, report);
-            }
-            (_, _) => report.twice(entry.key_span, &entry.key, Some(known.key_span)),
-        }
-    }
-    debug_assert!(joined.iter().all(|entry| entry.key_span.file < sources.len()));
+/// What several files say together.
+#[derive(Default)]
+struct Joined {
+    entries: Vec<Entry>,
+    /// Where each key of a section stands: a folder may hold a file for each of many certificates.
+    places: HashMap<(String, String), Span>,
 }
 
-fn join_table(known: &mut Vec<Entry>, more: Vec<Entry>, section: &str, report: &mut Report) {
-    // Both sides may be long: a folder may hold a file for each certificate.
-    let places: HashMap<&str, Span> =
-        more.iter().map(|entry| (entry.key.as_str(), entry.key_span)).collect();
-    let mut taken = HashSet::new();
-    for entry in known.iter() {
-        if let Some(second) = places.get(entry.key.as_str()) {
-            report.twice(*second, &format!("{section}.{}", entry.key), Some(entry.key_span));
-            taken.insert(entry.key.clone());
+impl Joined {
+    /// Adds what a further file says.
+    fn add(&mut self, entries: Vec<Entry>, report: &mut Report) {
+        for entry in entries {
+            let Some(known) = self.entries.iter_mut().find(|known| known.key == entry.key) else {
+                self.remember(&entry);
+                self.entries.push(entry);
+                continue;
+            };
+            let (Value::Table(known), Value::Table(more)) =
+                (&mut known.node.value, entry.node.value)
+            else {
+                report.twice(entry.key_span, &entry.key, Some(known.key_span));
+                continue;
+            };
+            for below in more {
+                let place = (entry.key.clone(), below.key.clone());
+                if let Some(first) = self.places.get(&place) {
+                    let path = format!("{}.{}", entry.key, below.key);
+                    report.twice(below.key_span, &path, Some(*first));
+                } else {
+                    self.places.insert(place, below.key_span);
+                    known.push(below);
+                }
+            }
         }
     }
-    drop(places);
-    known.extend(more.into_iter().filter(|entry| !taken.contains(&entry.key)));
+
+    fn remember(&mut self, section: &Entry) {
+        if let Value::Table(entries) = &section.node.value {
+            let places = entries
+                .iter()
+                .map(|below| ((section.key.clone(), below.key.clone()), below.key_span));
+            self.places.extend(places);
+        }
+    }
 }

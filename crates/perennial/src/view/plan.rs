@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use perennial_config::Loaded;
 use perennial_core::decide::{Runway, due};
 use perennial_core::event::{Event, Reason};
-use perennial_core::intent::{CertificateSpec, Intent};
+use perennial_core::intent::{CertificateSpec, Intent, solver_for};
 use perennial_core::record::{Stream, StreamKind};
 use perennial_core::state::{Attempt, Certificate, Deployment, Found, State};
 use perennial_core::words::Name;
@@ -288,11 +288,11 @@ impl Planner<'_> {
     fn order(&self) -> String {
         let spec = &self.certificate.spec;
         let issuer = spec.issuers.first().map_or("nobody", Name::as_str);
-        let intent = self.state.intent();
+        let solvers = |name: &Name| self.state.solvers.get(name).map(|solver| &solver.spec);
         let mut proofs: Vec<String> = Vec::new();
         for identifier in &spec.identifiers {
-            let solver = intent.solver_for(spec, identifier);
-            let solver = solver.map_or("no solver", Name::as_str);
+            let solver = solver_for(solvers, spec, identifier);
+            let solver = solver.map_or("no solver", |(name, _)| name.as_str());
             proofs.push(format!("{identifier} by {solver}"));
         }
         let more = proofs.len().saturating_sub(PROOFS_SHOWN);
