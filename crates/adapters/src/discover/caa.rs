@@ -7,6 +7,8 @@
 
 use perennial_wire::dns::{RecordType, Resolver, parent};
 
+use super::Unknown;
+
 /// The CAA records that count for a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaaFacts {
@@ -32,12 +34,11 @@ pub struct CaaRecord {
 /// How many labels are climbed.
 const MAX_CLIMB: usize = 32;
 
-pub(super) async fn look(resolver: &Resolver, name: &str) -> Result<CaaFacts, String> {
+pub(super) async fn look(resolver: &Resolver, name: &str) -> Result<CaaFacts, Unknown> {
     let mut at = Some(name);
     for _ in 0..MAX_CLIMB {
         let Some(here) = at.filter(|here| !here.is_empty()) else { break };
-        let found = resolver.lookup(here, RecordType::CAA).await;
-        let found = found.map_err(|error| error.to_string())?;
+        let found = resolver.lookup(here, RecordType::CAA).await?;
         let records = found.caa();
         if !records.is_empty() {
             let record = |caa: &perennial_wire::dns::proto::rdata::CAA| CaaRecord {

@@ -4,6 +4,8 @@
 
 use perennial_wire::dns::{RecordType, Resolver, is_within, parent};
 
+use super::Unknown;
+
 /// Who owns `_acme-challenge.<name>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChallengeFacts {
@@ -19,12 +21,14 @@ pub struct ChallengeFacts {
     pub delegated_to: Vec<String>,
 }
 
-pub(super) async fn look(resolver: &Resolver, name: &str) -> Result<ChallengeFacts, String> {
+pub(super) async fn look(resolver: &Resolver, name: &str) -> Result<ChallengeFacts, Unknown> {
     let name = format!("_acme-challenge.{name}");
-    let found = resolver.lookup(&name, RecordType::TXT).await.map_err(|error| error.to_string())?;
+    let found = resolver.lookup(&name, RecordType::TXT).await?;
     let owner = found.owner().to_owned();
     let zone = resolver.apex(&owner).await.map_err(|error| {
-        format!("the zone of `{owner}`, where the answer has to be, cannot be found: {error}")
+        let Unknown { cause, is_ours } = error.into();
+        let what = format!("the zone of `{owner}`, where the answer has to be, cannot be found");
+        Unknown { cause: format!("{what}: {cause}"), is_ours }
     })?;
     // Only a zone cut at the challenge name itself is a delegation of it.
     let is_cut = found.aliases.is_empty() && zone == name;

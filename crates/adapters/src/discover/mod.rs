@@ -18,7 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use perennial_core::words::{Identifier, LeafFacts, SightState};
 use perennial_wire::clock::Clock;
-use perennial_wire::dns::{Resolver, is_within};
+use perennial_wire::dns::{DnsError, Resolver, is_within};
 use perennial_wire::tls::{
     ClientCertificate, Judgement, Roots, Served, TlsError, TlsVersion, handshake, judge_chain,
     judge_handshake,
@@ -71,13 +71,42 @@ pub struct Facts {
     /// that has to be validated to renew.
     pub validated: Identifier,
     /// The zone that holds the validated name; nothing for an address or this machine's own name.
-    pub zone: Option<Result<ZoneFacts, String>>,
+    pub zone: Option<Result<ZoneFacts, Unknown>>,
     /// The CAA records that count for the validated name; nothing for an address.
-    pub caa: Option<Result<CaaFacts, String>>,
+    pub caa: Option<Result<CaaFacts, Unknown>>,
     /// Who owns the challenge name; nothing for an address.
-    pub challenge: Option<Result<ChallengeFacts, String>>,
+    pub challenge: Option<Result<ChallengeFacts, Unknown>>,
     /// What a CA would meet on port 80 of each address.
     pub http: Vec<HttpFacts>,
+}
+
+/// Why something could not be looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// What went wrong, in words.
+    pub cause: String,
+    /// Whether nobody answered *us*, so that nothing is known about the zone.
+    pub is_ours: bool,
+}
+
+impl From<DnsError> for Unknown {
+    fn from(error: DnsError) -> Self {
+        let is_ours = match &error {
+            DnsError::Timeout { .. }
+            | DnsError::Unreachable { .. }
+            | DnsError::NoRoute { .. }
+            | DnsError::Unwritable(_)
+            | DnsError::NoServers(_) => true,
+            DnsError::Name(_)
+            | DnsError::Malformed { .. }
+            | DnsError::Tsig { .. }
+            | DnsError::Code { .. }
+            | DnsError::Aliases { .. }
+            | DnsError::Lame { .. }
+            | DnsError::TooDeep { .. } => false,
+        };
+        Self { cause: error.to_string(), is_ours }
+    }
 }
 
 /// What one address serves.
@@ -177,9 +206,9 @@ impl Discover {
         &self,
         validated: &Identifier,
     ) -> (
-        Option<Result<ZoneFacts, String>>,
-        Option<Result<CaaFacts, String>>,
-        Option<Result<ChallengeFacts, String>>,
+        Option<Result<ZoneFacts, Unknown>>,
+        Option<Result<CaaFacts, Unknown>>,
+        Option<Result<ChallengeFacts, Unknown>>,
     ) {
         let name = validated.base();
         // Neither an address nor a name of this machine's own is in any zone.

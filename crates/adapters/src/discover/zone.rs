@@ -8,6 +8,7 @@ use perennial_wire::dns::{
 };
 use tokio::task::JoinSet;
 
+use super::Unknown;
 use super::operator::{Operator, operator_of};
 
 /// A zone and who serves it.
@@ -54,9 +55,9 @@ pub(super) async fn look(
     resolver: &Resolver,
     name: &str,
     timeout: Duration,
-) -> Result<ZoneFacts, String> {
-    let apex = resolver.apex(name).await.map_err(|error| error.to_string())?;
-    let found = resolver.zone_servers(&apex).await.map_err(|error| error.to_string())?;
+) -> Result<ZoneFacts, Unknown> {
+    let apex = resolver.apex(name).await?;
+    let found = resolver.zone_servers(&apex).await?;
     let mut asking = JoinSet::new();
     for server in found.servers {
         let apex = apex.clone();

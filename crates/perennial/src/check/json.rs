@@ -1,7 +1,7 @@
 //! A report as JSON for programs. Fields are only ever added; `schema` counts what is not additive.
 
 use perennial_adapters::discover::{
-    AddressFacts, CaaFacts, ChallengeFacts, Facts, HttpFacts, HttpTrouble, ZoneFacts,
+    AddressFacts, CaaFacts, ChallengeFacts, Facts, HttpFacts, HttpTrouble, Unknown, ZoneFacts,
 };
 use perennial_core::words::LeafFacts;
 use serde_json::{Value, json};
@@ -61,10 +61,10 @@ fn runway(runway: Runway) -> Option<i64> {
     }
 }
 
-fn either<T>(found: &Result<T, String>, write: impl Fn(&T) -> Value) -> Value {
+fn either<T>(found: &Result<T, Unknown>, write: impl Fn(&T) -> Value) -> Value {
     match found {
         Ok(found) => write(found),
-        Err(cause) => json!({ "error": cause }),
+        Err(unknown) => json!({ "error": unknown.cause, "ours": unknown.is_ours }),
     }
 }
 

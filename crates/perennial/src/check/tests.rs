@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use jiff::{SignedDuration, Timestamp};
 use perennial_adapters::discover::{
     AddressFacts, CaaFacts, CaaRecord, ChallengeFacts, HttpAnswer, HttpFacts, HttpTrouble,
-    ServerFacts, StoreFacts, ZoneFacts, operator_of,
+    ServerFacts, StoreFacts, Unknown, ZoneFacts, operator_of,
 };
 use perennial_core::words::{Fingerprint, Identifier, KeyId, LeafFacts, SightState, Validity};
 use perennial_wire::tls::TlsVersion;
@@ -341,11 +341,36 @@ exit 3",
     );
     facts.exists = true;
     facts.address_problems = vec!["192.0.2.53:53 did not answer within 3000 ms".into()];
-    let refused = "192.0.2.53:53 did not answer within 3000 ms".to_owned();
-    facts.challenge = Some(Err(refused.clone()));
-    facts.caa = Some(Err(refused.clone()));
-    facts.zone = Some(Err(refused));
-    assert_eq!(report::judge(&facts).outcome, Outcome::CouldNot);
+    let deaf =
+        || Unknown { cause: "192.0.2.53:53 did not answer within 3000 ms".into(), is_ours: true };
+    facts.challenge = Some(Err(deaf()));
+    facts.caa = Some(Err(deaf()));
+    facts.zone = Some(Err(deaf()));
+    assert_told(
+        &facts,
+        "
+shop.example.org:443
+  address         cannot be looked up: 192.0.2.53:53 did not answer within 3000 ms
+
+no findings, nothing could be looked at
+exit 3",
+    );
+}
+
+#[test]
+fn a_zone_that_refuses_is_at_fault_and_a_resolver_that_is_silent_is_not() {
+    let mut facts = facts();
+    let set = |facts: &mut Facts, is_ours| {
+        let unknown = || Unknown { cause: "SERVFAIL for TXT".into(), is_ours };
+        facts.challenge = Some(Err(unknown()));
+        facts.caa = Some(Err(unknown()));
+    };
+    set(&mut facts, true);
+    assert!(report::judge(&facts).findings.is_empty());
+    set(&mut facts, false);
+    let report = report::judge(&facts);
+    let codes: Vec<_> = report.findings.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["dns.lookup-failed"], "once, though two questions failed");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Which CAs may issue, and who serves the zone.
 
-use perennial_adapters::discover::{Allowance, CaaFacts, Facts, ServerFacts, ZoneFacts, allowance};
+use perennial_adapters::discover::{
+    Allowance, CaaFacts, Facts, ServerFacts, Unknown, ZoneFacts, allowance,
+};
 use perennial_core::finding::Code;
 
 use super::{Paper, list, readable};
@@ -77,7 +79,10 @@ const CAS: [Ca; 9] = [
 pub(super) fn judge(facts: &Facts, paper: &mut Paper) {
     match &facts.caa {
         None => {}
-        Some(Err(cause)) => {
+        Some(Err(unknown)) if unknown.is_ours => {
+            paper.row("CAA", format!("cannot be looked up: {}", unknown.cause));
+        }
+        Some(Err(Unknown { cause, .. })) => {
             paper.row("CAA", format!("cannot be looked up, and a CA would refuse: {cause}"));
             let advice = "ask every name server of the zone for CAA, as a CA does";
             let known = paper.findings.iter().any(|own| own.code == Code::DnsLookupFailed.as_str());
@@ -89,7 +94,7 @@ pub(super) fn judge(facts: &Facts, paper: &mut Paper) {
     }
     match &facts.zone {
         None => {}
-        Some(Err(cause)) => paper.row("zone", format!("cannot be found: {cause}")),
+        Some(Err(unknown)) => paper.row("zone", format!("cannot be found: {}", unknown.cause)),
         Some(Ok(zone)) => served(zone, paper),
     }
 }

@@ -113,8 +113,10 @@ pub(super) fn judge(facts: &Facts) -> Report {
     } else {
         address::judge(facts, &mut paper);
     }
-    // Of a name that does not exist there is nothing more to say.
-    if facts.exists {
+    // Of a name that does not exist there is nothing more to say, and nothing if nobody answers us.
+    let deaf = facts.addresses.is_empty()
+        && matches!(&facts.challenge, Some(Err(unknown)) if unknown.is_ours);
+    if facts.exists && !deaf {
         renewal::judge(facts, &mut paper);
         authority::judge(facts, &mut paper);
     }

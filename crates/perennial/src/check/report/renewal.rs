@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use perennial_adapters::discover::{
-    ChallengeFacts, Facts, HttpAnswer, HttpTrouble, OperatorKind, operator_of,
+    ChallengeFacts, Facts, HttpAnswer, HttpTrouble, OperatorKind, Unknown, operator_of,
 };
 use perennial_core::finding::Code;
 
@@ -35,7 +35,11 @@ fn dns_01(facts: &Facts, paper: &mut Paper) -> Way {
             paper.row("renewal", "not by dns-01: there is no challenge name for it");
             return Way::Closed;
         }
-        Some(Err(cause)) => {
+        Some(Err(unknown)) if unknown.is_ours => {
+            paper.row("renewal", format!("dns-01 cannot be judged: {}", unknown.cause));
+            return Way::Unknown;
+        }
+        Some(Err(Unknown { cause, .. })) => {
             paper.row("renewal", format!("would fail by dns-01: {cause}"));
             let advice = "ask every name server of the zone, as a CA does";
             paper.find(Code::DnsLookupFailed.as_str(), facts.validated.base(), cause, advice);
