@@ -1,8 +1,8 @@
 //! TLS hosts: small web servers that serve what they have loaded, wherever they listen.
 //!
-//! The bundle lies in two files, full chain and key, as web servers want it. It is read when the host
-//! starts and when it is told to reload: by a call, or by touching a file, since that is what a
-//! reload command without a shell can do (`touch`). As with real servers, a bundle that cannot be
+//! The bundle lies in two files, full chain and key, as web servers want it. It is read when the
+//! host starts and when it is told to reload: by a call, or by touching a file, since that is what
+//! a reload command without a shell can do (`touch`). As with real servers, a bundle that cannot be
 //! loaded leaves the old one in service.
 
 use std::net::{IpAddr, SocketAddr};

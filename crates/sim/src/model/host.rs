@@ -1,8 +1,8 @@
 //! TLS hosts: what is stored is not what is served.
 //!
 //! A host loads what lies in its store when it starts and when it is told to reload, on each of its
-//! addresses separately, as a fleet behind one name does. The leaf's type is the skin's: facts in the
-//! simulator, a chain and key in the sandbox.
+//! addresses separately, as a fleet behind one name does. The leaf's type is the skin's: facts in
+//! the simulator, a chain and key in the sandbox.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

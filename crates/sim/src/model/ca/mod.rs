@@ -18,8 +18,10 @@
 mod account;
 mod authorization;
 mod config;
+mod finalize;
 mod limits;
 mod message;
+mod new_order;
 mod order;
 mod problem;
 mod renewal;

@@ -73,7 +73,8 @@ pub(super) fn rejected(names: &[Identifier]) -> Option<Problem> {
     let first = names.first()?;
     let why = |name: &Identifier| {
         format!(
-            "Cannot issue for \"{name}\": The ACME server refuses to issue a certificate for this domain name, because it is forbidden by policy"
+            "Cannot issue for \"{name}\": The ACME server refuses to issue a certificate for this \
+             domain name, because it is forbidden by policy"
         )
     };
     let mut found = problem(400, "rejectedIdentifier", why(first));

@@ -9,7 +9,7 @@
 //! they do after a domain has moved to another provider. Then the old zone still takes updates, and
 //! nobody asks it. Names are A-labels in lower case without final dot; the root is empty.
 //!
-//! Deliberately absent: caches, DNSSEC, zone transfers. A server's lag stands for all three kinds of
+//! Deliberately absent: caches, DNSSEC, zone transfers. A server's lag stands for every kind of
 //! "not yet".
 
 mod data;
