@@ -29,6 +29,9 @@ macro_rules! events {
         }
 
         impl Event {
+            /// Every kind there is.
+            pub const KINDS: &'static [&'static str] = &[$($kind,)*];
+
             /// Returns the kind as the journal writes it.
             #[must_use]
             pub const fn kind(&self) -> &'static str {

@@ -278,7 +278,12 @@ impl Running {
     fn conclude_order(&mut self, at: Timestamp, replacing: bool, outcome: &Outcome) {
         match outcome {
             Outcome::Done(Fact::Order(facts)) => self.see_order(at, facts),
-            Outcome::Unknown => self.stage = Stage::Unordered { doubted: true },
+            // One of an attempt before, given up only now, says nothing of this one's order.
+            Outcome::Unknown => {
+                if let Stage::Unordered { doubted } = &mut self.stage {
+                    *doubted = true;
+                }
+            }
             Outcome::Failed(failure) if replacing && is_no(failure.kind) => {
                 // `replaces` is a courtesy. A CA that has lost the predecessor, counts it as another
                 // account's or as replaced already refuses the order for it (RFC 9773 section 5):

@@ -100,10 +100,10 @@ fn an_outage_of_the_ca_for_a_week_in_the_renewal_window_is_ridden_out() {
     let mut world = World::new(10, scenario);
     assert!(world.settle_until(after(begin(), days(1))));
     world.at(days(55), |w| {
-        w.outside.cas.get_mut(&Name::new("ca")).unwrap().faults.outage = Outage::Unreachable
+        w.outside.cas.get_mut(&Name::new("ca")).unwrap().faults.outage = Outage::Unreachable;
     });
     world.at(days(62), |w| {
-        w.outside.cas.get_mut(&Name::new("ca")).unwrap().faults.outage = Outage::None
+        w.outside.cas.get_mut(&Name::new("ca")).unwrap().faults.outage = Outage::None;
     });
     world.run_until(after(begin(), days(63)));
     assert!(opened(&world, Code::CaFailing));

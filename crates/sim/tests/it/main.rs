@@ -4,6 +4,7 @@
 
 mod cases;
 mod crash;
+mod golden;
 mod story;
 mod swarm;
 

@@ -1,0 +1,178 @@
+//! Properties: any sequence of records folds, and any state is decided on; replaying from a
+//! checkpoint is replaying from the beginning; deciding has no memory.
+
+use jiff::{SignedDuration, Timestamp};
+use perennial_core::decide::{self, Context, Draw};
+use perennial_core::driver::{Driver, Input, Loader};
+use perennial_core::event::{Ended, Event};
+use perennial_core::record::{Receipt, Stream, StreamKind};
+use perennial_core::state::State;
+use perennial_core::words::{Name, after};
+use proptest::prelude::*;
+
+use crate::{event, golden};
+
+const KINDS: [StreamKind; 5] = [
+    StreamKind::Instance,
+    StreamKind::Issuer,
+    StreamKind::Solver,
+    StreamKind::Target,
+    StreamKind::Certificate,
+];
+
+fn stream(kind: usize) -> Stream {
+    let kind = KINDS[kind % KINDS.len()];
+    let name = match kind {
+        StreamKind::Instance => "self",
+        StreamKind::Issuer => "ca",
+        StreamKind::Solver => "dns",
+        StreamKind::Target => "web1",
+        StreamKind::Certificate => "site",
+    };
+    Stream::new(kind, Name::new(name))
+}
+
+/// Every golden event; each may come to any stream, in any order, as often as it likes.
+fn pool() -> Vec<Event> {
+    let records = golden("events.jsonl").into_iter().chain(golden("life.jsonl"));
+    records.map(|record| event(&record)).collect()
+}
+
+/// One nonsense: which stream, which event, how many seconds later, and which act an end is of.
+type Nonsense = (usize, usize, i64, u64);
+
+fn nonsense() -> impl Strategy<Value = Vec<Nonsense>> {
+    // Certificates and issuers have the richest states.
+    let stream = prop_oneof![8 => Just(4_usize), 3 => Just(1_usize), 1 => 0..5_usize];
+    prop::collection::vec((stream, 0..10_000_usize, 0..200_000_i64, 1..80_u64), 0..120)
+}
+
+struct Told {
+    state: State,
+    now: Timestamp,
+}
+
+impl Told {
+    fn new() -> Self {
+        Self { state: State::default(), now: "2026-01-01T00:00:00Z".parse().unwrap() }
+    }
+
+    fn tell(&mut self, pool: &[Event], (kind, which, later, of): Nonsense) {
+        let stream = stream(kind);
+        self.now = after(self.now, SignedDuration::from_secs(later));
+        let mut event = pool[which % pool.len()].clone();
+        // An end that ends something: otherwise most would be of acts that never were.
+        if let Event::Ended(ended) = &event {
+            let acting = self.state.history(&stream).map_or(&[][..], |history| &history.acting);
+            let len = acting.len().max(1);
+            let chosen = acting.get(usize::try_from(of).unwrap() % len);
+            let of = chosen.map_or(of, |acting| acting.version);
+            event = Event::Ended(Ended { of, outcome: ended.outcome.clone() });
+        }
+        let version = self.state.version(&stream) + 1;
+        // An event that makes no sense there is refused, and the stream stays as it was.
+        let _ = self.state.fold(&stream, version, self.now, &event);
+    }
+
+    fn decide(&self) -> Vec<decide::Decision> {
+        let cx = Context { state: &self.state, now: self.now, draw: Draw(7) };
+        let issuers = self.state.issuers.iter();
+        let mut all: Vec<_> = issuers.map(|(name, i)| decide::issuer(&cx, name, i)).collect();
+        let certificates = self.state.certificates();
+        all.extend(certificates.map(|(_, name, c)| decide::certificate(&cx, name, c)));
+        all
+    }
+
+    fn checkpoints(&self) -> Vec<Option<perennial_core::event::Checkpoint>> {
+        (0..KINDS.len()).map(|kind| self.state.checkpoint(&stream(kind))).collect()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sequence_of_records_folds_and_is_decided_on_without_memory(told in nonsense()) {
+        let pool = pool();
+        let mut life = Told::new();
+        for nonsense in told {
+            life.tell(&pool, nonsense);
+            prop_assert_eq!(life.decide(), life.decide());
+        }
+    }
+
+    #[test]
+    fn replaying_from_a_checkpoint_is_replaying_from_the_beginning(
+        told in nonsense(), cut in 0..120_usize,
+    ) {
+        let pool = pool();
+        let (mut whole, mut cut_off) = (Told::new(), Told::new());
+        for (place, nonsense) in told.into_iter().enumerate() {
+            if place == cut {
+                cut_off = Told { state: State::default(), now: whole.now };
+                for kind in 0..KINDS.len() {
+                    let stream = stream(kind);
+                    let Some(checkpoint) = whole.state.checkpoint(&stream) else { continue };
+                    // The checkpoint is a record of its own; the other history gets one that says
+                    // nothing, so that versions agree.
+                    let version = whole.state.version(&stream) + 1;
+                    cut_off.state.fold(&stream, version, whole.now, &Event::Checkpoint(checkpoint)).unwrap();
+                    whole.state.skip(&stream, version);
+                }
+            }
+            whole.tell(&pool, nonsense);
+            cut_off.tell(&pool, nonsense);
+        }
+        prop_assert_eq!(whole.checkpoints(), cut_off.checkpoints());
+    }
+
+    #[test]
+    fn any_inputs_leave_a_journal_that_loads_to_the_same_state(told in nonsense()) {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mut loader = Loader::new();
+        let life = golden("life.jsonl");
+        life.iter().for_each(|record| loader.record(record));
+        let mut journal = life;
+        let (mut driver, step) = loader.start("test", 2, start, 1);
+        journal.extend(step.append.records);
+        let mut now = start;
+        let mut through = step.append.number;
+        for (kind, which, later, of) in told {
+            now = after(now, SignedDuration::from_secs(later));
+            let input = input(&driver, kind, which, of, through);
+            let step = driver.on(input, now, u64::try_from(later).unwrap());
+            through = through.max(step.append.number);
+            journal.extend(step.append.records);
+            let again = driver.on(Input::Time, now, of);
+            through = through.max(again.append.number);
+            journal.extend(again.append.records);
+        }
+        let mut loader = Loader::new();
+        journal.iter().for_each(|record| loader.record(record));
+        for kind in 0..KINDS.len() {
+            let stream = stream(kind);
+            prop_assert_eq!(driver.state().checkpoint(&stream), loader.state().checkpoint(&stream));
+        }
+    }
+}
+
+/// Makes an input of numbers: outcomes of acts in flight that any act might have had, mostly.
+fn input(driver: &Driver, kind: usize, which: usize, of: u64, through: u64) -> Input {
+    let stream = stream(kind);
+    let history = driver.state().history(&stream);
+    let acting = history.map_or(&[][..], |history| &history.acting);
+    let outcomes: Vec<_> = pool()
+        .into_iter()
+        .filter_map(|event| if let Event::Ended(end) = event { Some(end.outcome) } else { None })
+        .collect();
+    match (acting.get(which % acting.len().max(1)), which % 5) {
+        (_, 0) => Input::Time,
+        (_, 1) => Input::Durable(Receipt { through }),
+        (_, 2) => Input::Renew { certificate: Name::new("site") },
+        (Some(acting), _) => Input::Outcome {
+            act: perennial_core::action::ActId { stream, version: acting.version },
+            outcome: outcomes[usize::try_from(of).unwrap() % outcomes.len()].clone(),
+        },
+        (None, _) => Input::Time,
+    }
+}
