@@ -1,7 +1,7 @@
 //! Secrets: where they are kept, and how they are had when they are needed.
 //!
-//! A configuration holds references. The value is read at each use, so that a rotated credential
-//! needs no restart, and is wiped when it is dropped. Size and time are bounded; a command runs
+//! A configuration holds references. The value is read each time it is asked for, so that a rotated
+//! credential needs no restart, and is wiped when it is dropped. Size and time are bounded; a command runs
 //! without a shell, with a clean environment, and its whole process group ends when it overstays.
 
 use std::fmt;

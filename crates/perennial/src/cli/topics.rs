@@ -43,7 +43,7 @@ const CERTIFICATES: &str = "\
 Names to keep covered, by whom, where. It lives through all its renewals.";
 
 const SECRETS: &str = "\
-A secret is a reference, read when it is used:
+A secret is a reference, read whenever the configuration is (perennial reload):
   \"file:/etc/perennial/tsig.key\"             the file's content
   \"env:TSIG_KEY\"                             an environment variable
   \"command:/usr/local/bin/secret\"            what the program writes, within 10 s
