@@ -128,8 +128,13 @@ impl Driver {
             }
             return;
         }
-        let is_shared =
-            matches!(&failure.blame, Blame::Issuer(name) | Blame::Account(name) if name == issuer);
+        // What is our own fault (no route, no resolver) keeps everybody from this issuer as well,
+        // and must be told just as much.
+        let is_shared = match &failure.blame {
+            Blame::Issuer(name) | Blame::Account(name) => name == issuer,
+            Blame::Ourselves => true,
+            _ => false,
+        };
         let closes = matches!(
             failure.kind,
             FailureKind::Transient | FailureKind::Unknown | FailureKind::RateLimited { .. }

@@ -13,16 +13,20 @@ pub fn of_issuer(cx: &Context<'_>, name: &Name, issuer: &Issuer, decision: &mut 
     if let Some(failure) = &issuer.health.last
         && (issuer.health.failures > 0 || issuer.health.is_limited(cx.now))
     {
-        let limited = matches!(failure.kind, FailureKind::RateLimited { .. });
+        let code = match (&failure.blame, failure.kind) {
+            (_, FailureKind::RateLimited { .. }) => Code::CaRateLimited,
+            (Blame::Ourselves, _) => Code::OurselvesFailing,
+            _ => Code::CaFailing,
+        };
         decision.findings.push(Finding {
-            code: if limited { Code::CaRateLimited } else { Code::CaFailing },
+            code,
             subject: name.as_str().into(),
             severity: if issuer.health.is_open(cx.now) {
                 Severity::Notice
             } else {
                 Severity::Warning
             },
-            blame: Some(Blame::Issuer(name.clone())),
+            blame: Some(failure.blame.clone()),
             evidence: failure.to_string().into(),
         });
     }
@@ -32,7 +36,7 @@ pub fn of_issuer(cx: &Context<'_>, name: &Name, issuer: &Issuer, decision: &mut 
     {
         decision.findings.push(Finding {
             code: Code::OurselvesFailing,
-            subject: name.as_str().into(),
+            subject: format!("the account key of {name}").into(),
             severity: Severity::Warning,
             blame: Some(Blame::Ourselves),
             evidence: trouble.failure.to_string().into(),
