@@ -11,5 +11,6 @@ mod issuing;
 mod load;
 mod naming;
 mod running;
+mod serving;
 mod tidy;
 mod world;
