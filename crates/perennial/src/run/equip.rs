@@ -26,6 +26,7 @@ use perennial_config::{
     HostPort, IssuerSettings, Settings, SolverSettings as Declared, TargetRecipe, TsigSettings,
 };
 use perennial_core::intent::Intent;
+use perennial_core::state::State;
 use perennial_core::words::{Identifier, Name};
 use perennial_store::{Unseal, Vault};
 use perennial_wire::dns::{Resolver, Tsig, TsigAlgorithm};
@@ -55,7 +56,20 @@ pub(super) fn unseal(settings: &Settings) -> Unseal {
     settings.store.unseal.clone().map_or(Unseal::Own, Unseal::File)
 }
 
-/// Makes every adapter.
+/// Returns the declaration with the certificates that are in it no more and are renewed all the
+/// same (law 8): adapters need to know their names, their endpoints and whose roots they trust.
+pub(super) fn with_undeclared(intent: &Intent, state: &State) -> Intent {
+    let mut whole = intent.clone();
+    for (_, name, known) in state.certificates().filter(|(.., known)| known.renamed_to.is_none()) {
+        let is_renamed = intent.certificates.values().any(|spec| spec.was.as_ref() == Some(name));
+        if !is_renamed && !whole.certificates.contains_key(name) {
+            whole.certificates.insert(name.clone(), (*known.spec).clone());
+        }
+    }
+    whole
+}
+
+/// Makes every adapter. The intent is the whole one, of [`with_undeclared`].
 ///
 /// # Errors
 ///

@@ -128,7 +128,7 @@ impl Daemon {
             sweep(&*vault, &loader.state().in_use()).map_err(RunError::Store)?;
         }
         let hands = equip(
-            &declared.intent,
+            &equip::with_undeclared(&declared.intent, loader.state()),
             &settings,
             &start.surroundings,
             Arc::clone(&vault),
@@ -251,7 +251,7 @@ impl Watcher {
             Err(message) => refuse(message),
             Ok(loaded) => {
                 let equipped = equip(
-                    &loaded.intent,
+                    &self.whole(&loaded.intent).await,
                     &loaded.settings,
                     &self.surroundings,
                     Arc::clone(&self.vault),
@@ -271,6 +271,19 @@ impl Watcher {
             }
         };
         let _ = self.events.send(event);
+    }
+
+    /// Returns what was declared together with what is kept although it is declared no more.
+    async fn whole(&self, intent: &Intent) -> Intent {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let declared = intent.clone();
+        let look = Look::new(move |driver, _| {
+            // Whoever asked may have ended.
+            let _ = tell.send(equip::with_undeclared(&declared, driver.state()));
+        });
+        let _ = self.events.send(Event::Look(look));
+        // Without a loop nothing is renewed any more.
+        told.await.unwrap_or_else(|_| intent.clone())
     }
 }
 

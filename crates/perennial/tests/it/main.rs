@@ -7,6 +7,7 @@ mod authority;
 mod check;
 mod command_line;
 mod demo;
+mod declaring;
 mod issuing;
 mod load;
 mod naming;

@@ -80,9 +80,8 @@ async fn certbots_certificate_is_adopted_without_an_order_and_without_touching_a
     let mut daemon = Running::start(&world.write(WWW_BY_WEBROOT)).await;
     let adopted = daemon.until("certbot's leaf adopted", |driver, _| adopted(driver)).await;
     daemon.until_found(Code::TargetNotOurs).await;
-    let suggestion = |driver: &Driver, _| {
-        certificate_of(driver, &Name::new("www"))?.suggestion.clone()
-    };
+    let suggestion =
+        |driver: &Driver, _| certificate_of(driver, &Name::new("www"))?.suggestion.clone();
     daemon.until("suggestion", suggestion).await;
     assert_eq!(trees.each_ref().map(|folder| tree(folder)), before, "a file was touched");
     assert!(!world.path("live").exists(), "files of ours for nobody");
