@@ -3,7 +3,7 @@
 use perennial_core::words::SightState;
 
 use crate::running::Running;
-use crate::world::{Plan, WWW_BY_LISTENER, World, any_name};
+use crate::world::{Plan, WWW_BY_LISTENER, WWW_BY_WEBROOT, World, any_name};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_declared_name_is_issued_by_http_deployed_to_nginx_seen_and_renewed() {
@@ -30,17 +30,7 @@ async fn a_webroot_that_nginx_shows_answers_http_and_is_left_empty() {
     let mut plan = Plan::new(dns.addr(), &["www.example.test"]);
     plan.webroot = true;
     let world = World::of(plan).await;
-    let config = world.write(
-        r#"
-[solver.webroot]
-http-01 = "webroot"
-webroot = "@DIR@/webroot"
-[certificate.www]
-names = ["www.example.test"]
-targets = ["web"]
-endpoints = ["www.example.test:@HTTPS@"]
-"#,
-    );
+    let config = world.write(WWW_BY_WEBROOT);
     let mut daemon = Running::start(&config).await;
     daemon.until_seen("www", 1).await;
     daemon.until_idle().await;

@@ -8,6 +8,7 @@ mod check;
 mod command_line;
 mod demo;
 mod declaring;
+mod failing;
 mod issuing;
 mod load;
 mod naming;

@@ -12,7 +12,7 @@ use perennial_core::words::{LeafFacts, Name};
 use perennial_peers::{Certbot, CertbotProof, Nginx, NginxOptions, Server};
 
 use crate::running::{Running, certificate_of};
-use crate::world::{Plan, WWW_BY_LISTENER, World, any_name};
+use crate::world::{Plan, WWW_BY_LISTENER, WWW_BY_WEBROOT, World, any_name};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_goes_on_serving_the_old_leaf_is_named() {
@@ -58,17 +58,6 @@ async fn after_certbot(dns: std::net::SocketAddr) -> (World, Certbot, PathBuf) {
     world.nginx.restart().await.unwrap();
     (world, certbot, live)
 }
-
-/// A certificate for the name certbot has one for, answered for by the same webroot.
-const WWW_BY_WEBROOT: &str = r#"
-[solver.webroot]
-http-01 = "webroot"
-webroot = "@DIR@/webroot"
-[certificate.www]
-names = ["www.example.test"]
-targets = ["web"]
-endpoints = ["www.example.test:@HTTPS@"]
-"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certbots_certificate_is_adopted_without_an_order_and_without_touching_a_file() {

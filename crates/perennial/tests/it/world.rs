@@ -152,6 +152,17 @@ targets = ["web"]
 endpoints = ["www.example.test:@HTTPS@"]
 "#;
 
+/// A solver that writes http-01 answers into a webroot, and the same certificate.
+pub(crate) const WWW_BY_WEBROOT: &str = r#"
+[solver.webroot]
+http-01 = "webroot"
+webroot = "@DIR@/webroot"
+[certificate.www]
+names = ["www.example.test"]
+targets = ["web"]
+endpoints = ["www.example.test:@HTTPS@"]
+"#;
+
 /// Asserts that no challenge answer is left in DNS.
 pub(crate) async fn assert_no_txt(server: SocketAddr, record: &str) {
     assert_eq!(dig(server, record, "TXT").await.unwrap(), Vec::<String>::new(), "{record}");
