@@ -243,7 +243,7 @@ fn of_attempt(running: &Running, ask: &AskKind, reply: Reply) -> Vec<Event> {
             Vec::from([Event::OrderSeen(Box::new(facts))])
         }
         (AskKind::Authorization { authorization, .. }, reply) => {
-            of_authorization(ordered, authorization, reply, troubled)
+            of_authorization(ordered, authorization, reply, running.is_troubled_by_ca())
         }
         (AskKind::Chain { certificate, .. }, Reply::Chain(facts)) => {
             if ordered.facts.certificate.as_ref() == Some(certificate) {

@@ -22,6 +22,7 @@ use crate::words::{Blame, Failure, FailureKind, Permille, SightState};
 /// Judges a certificate.
 pub fn of_certificate(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decision) {
     attempts(cx, certificate, decision);
+    hindrance(cx, certificate, decision);
     for ledger in &certificate.targets {
         target(cx, certificate, ledger, decision);
     }
@@ -93,6 +94,24 @@ fn attempts(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decision
         evidence: format!("{failure} (attempt {times} failed {at}, the first one since {since})")
             .into(),
     });
+}
+
+/// A running attempt that is hindered again and again says so before it is given up. What is the
+/// issuer's fault is said once, of the issuer.
+fn hindrance(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decision) {
+    let Attempt::Running(running) = &certificate.attempt else { return };
+    let Some(trouble) = running.trouble.as_deref().filter(|trouble| trouble.failures > 1) else {
+        return;
+    };
+    let blame = &trouble.failure.blame;
+    let (code, subject) = (code_of(&trouble.failure), subject_of(blame));
+    let is_said = decision.findings.iter().any(|f| f.code == code && f.subject == subject);
+    if is_said || matches!(blame, Blame::Issuer(_) | Blame::Account(_)) {
+        return;
+    }
+    let severity = by_margin(cx, certificate, decision);
+    let (blame, evidence) = (Some(blame.clone()), told(trouble));
+    decision.findings.push(Finding { code, subject, severity, blame, evidence });
 }
 
 /// Returns the code of a failed attempt.

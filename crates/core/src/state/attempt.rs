@@ -190,7 +190,10 @@ impl Running {
             Event::AttemptTroubled(failure) => self.note(at, failure),
             Event::OrderSeen(facts) => self.see_order(at, facts),
             Event::AuthorizationSeen(facts) => {
-                self.trouble = None;
+                // One that another name's solver is in goes on, however well the CA answers.
+                if self.is_troubled_by_ca() {
+                    self.trouble = None;
+                }
                 if let Some(authorization) = self.authorization(&facts.url) {
                     authorization.see((**facts).clone());
                 }
@@ -219,6 +222,19 @@ impl Running {
             }
             _ => {}
         }
+    }
+
+    /// Returns whether what is wrong could be shown to be over by the CA's answering.
+    #[must_use]
+    pub fn is_troubled_by_ca(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| match trouble.failure.blame {
+            Blame::Issuer(_) | Blame::Account(_) | Blame::Ourselves => true,
+            Blame::Name(_)
+            | Blame::Zone(_)
+            | Blame::Solver(_)
+            | Blame::Target(_)
+            | Blame::Endpoint(_) => false,
+        })
     }
 
     fn see_order(&mut self, at: Timestamp, facts: &OrderFacts) {

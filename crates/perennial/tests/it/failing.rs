@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use perennial_core::finding::Code;
 use perennial_core::words::{Blame, Identifier, Name};
-use perennial_peers::{Bind, DnsOptions, Knot};
+use perennial_peers::{Bind, Knot};
 use tokio::net::TcpListener;
 
 use crate::naming::program;
@@ -92,7 +92,7 @@ async fn a_port_that_another_program_has_is_told_and_taken_once_it_is_free() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_zone_is_not_the_names_fault() {
     let bind = Bind::start(zone("shop.test")).await.unwrap();
-    let knot = Knot::start(DnsOptions::serving([])).await.unwrap();
+    let knot = Knot::start(zone("other.test")).await.unwrap();
     let world = World::new(bind.addr(), &["shop.test", "*.shop.test"]).await;
     let mut daemon = Running::start(&world.write(&(rfc2136(knot.addr()) + SHOP))).await;
     let incident = daemon.until_found(Code::DnsAnswerInvisible).await;
