@@ -159,6 +159,8 @@ events! {
     AnswerShown(AnswerShown) = "answer.shown",
     /// It is time to tell the CA, with what the servers show.
     AnswerAwaited(AnswerAwaited) = "answer.awaited",
+    /// The process that had put up answers ended; whether they are up still is not known.
+    AnswersDoubted(Empty) = "answers.doubted",
     /// The issued chain was fetched and is in the store.
     ChainSeen(Box<LeafFacts>) = "chain.seen",
     /// A withdrawal was given up after many tries.

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! Absent ──Present──▶ Presented ──every server shows it, or the deadline──▶ Awaited ──Respond──▶ Responded
+//!    ▲                                                                                             │
+//!    └── the CA still waits ── Doubted ◀── the process ended, from any state in which it was up ───┘
 //! ```
 //!
 //! An answer in DNS is awaited on every authoritative server *that answers*, until a deadline; then,
@@ -10,6 +12,9 @@
 //!
 //! Which solver answers for which name is the intent's; whether the CA offers its challenge is seen
 //! here.
+//!
+//! A validation that fails after we were restarted while the CA may have looked is our own fault, not
+//! the name's: it is tried again at once.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -25,7 +30,7 @@ use crate::state::{AnswerState, Authorization};
 use crate::words::time::after;
 use crate::words::{
     Answer, AuthorizationFacts, AuthorizationStatus, Blame, ChallengeFacts, Failure, FailureKind,
-    Identifier, Name, blame_problem,
+    Identifier, Name, Problem, blame_problem,
 };
 
 /// How long putting up or taking down an answer may take.
@@ -89,6 +94,7 @@ pub(super) fn failure_of(authorization: &Authorization, issuer: &Name) -> Option
     let facts = authorization.facts.as_ref()?;
     match facts.status {
         AuthorizationStatus::Pending | AuthorizationStatus::Valid => None,
+        AuthorizationStatus::Invalid if authorization.interrupted => Some(interrupted(facts)),
         AuthorizationStatus::Invalid => Some(refused(facts, issuer)),
         AuthorizationStatus::Deactivated
         | AuthorizationStatus::Expired
@@ -103,9 +109,26 @@ pub(super) fn failure_of(authorization: &Authorization, issuer: &Name) -> Option
     }
 }
 
+/// The CA looked for an answer that went down with us.
+fn interrupted(facts: &AuthorizationFacts) -> Failure {
+    let problem = problem_of(facts);
+    let told = problem.map_or("it does not say why", |problem| &problem.detail);
+    Failure {
+        kind: FailureKind::Gone,
+        blame: Blame::Ourselves,
+        attempted: format!("validate {}", facts.identifier).into(),
+        cause: format!("we were restarted while the CA looked for the answer: {told}").into(),
+        problem: problem.cloned().map(Box::new),
+    }
+}
+
+fn problem_of(facts: &AuthorizationFacts) -> Option<&Problem> {
+    facts.challenges.iter().find_map(|challenge| challenge.error.as_ref())
+}
+
 fn refused(facts: &AuthorizationFacts, issuer: &Name) -> Failure {
     let attempted = format!("validate {}", facts.identifier).into();
-    let problem = facts.challenges.iter().find_map(|challenge| challenge.error.as_ref());
+    let problem = problem_of(facts);
     let Some(problem) = problem else {
         return Failure {
             kind: FailureKind::Refused,
@@ -183,6 +206,7 @@ fn answer(
                 decision.ask(AskKind::Look { answer }, LOOK_WITHIN, POLL_EVERY);
             }
         }
+        AnswerState::Doubted => ask(step, authorization, decision),
         AnswerState::Awaited => respond(step, chosen, decision),
         AnswerState::Responded { at, .. } => {
             let deadline = after(*at, VALIDATED_WITHIN);
@@ -275,5 +299,37 @@ fn invisible(
         )
         .into(),
         problem: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::Url;
+
+    #[test]
+    fn a_validation_that_failed_while_we_were_restarted_is_our_own_fault_and_tried_at_once() {
+        let facts = AuthorizationFacts {
+            url: Url::from("https://ca.test/authz/1"),
+            identifier: Identifier::new("example.test").unwrap(),
+            wildcard: false,
+            status: AuthorizationStatus::Invalid,
+            expires: None,
+            challenges: alloc::vec::Vec::new(),
+            retry_at: None,
+        };
+        let mut authorization = Authorization {
+            url: facts.url.clone(),
+            facts: Some(facts),
+            place: None,
+            answer: AnswerState::Doubted,
+            interrupted: true,
+        };
+        let issuer = Name::new("ca");
+        let ours = failure_of(&authorization, &issuer).unwrap();
+        assert_eq!((ours.kind, ours.blame), (FailureKind::Gone, Blame::Ourselves));
+        authorization.interrupted = false;
+        let its = failure_of(&authorization, &issuer).unwrap();
+        assert!(matches!(its.blame, Blame::Name(_)), "{its}");
     }
 }

@@ -296,7 +296,10 @@ fn of_authorization(
         Reply::Authorization(mut facts) => {
             // The adapter reports the URL that was asked; a CA may spell it otherwise.
             facts.url = url.clone();
-            let doubted = matches!(known.answer, AnswerState::Responded { doubted: true, .. });
+            let doubted = matches!(
+                known.answer,
+                AnswerState::Doubted | AnswerState::Responded { doubted: true, .. }
+            );
             let is_known = known.facts.as_ref().is_some_and(|before| {
                 before.status == facts.status && before.challenges == facts.challenges
             });

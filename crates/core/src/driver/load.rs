@@ -2,7 +2,8 @@
 //!
 //! A record that cannot be folded quarantines its stream and never prevents starting. Acts that
 //! were in flight when the last process ended have no outcome: `Unknown` is recorded for each, so
-//! that the journal itself says what was not known.
+//! that the journal itself says what was not known. So it does of answers that were up: those that a
+//! listener of ours showed went down with it.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
@@ -17,9 +18,9 @@ use super::settle::Wakes;
 use super::{Driver, Step, Subject, Work};
 use crate::action::Outcome;
 use crate::decide::Draw;
-use crate::event::{Decoded, Ended, Event, InstanceStarted};
+use crate::event::{Decoded, Empty, Ended, Event, InstanceStarted};
 use crate::record::{Record, Stream, StreamKind};
-use crate::state::{Quarantine, State};
+use crate::state::{Attempt, Authorization, Certificate, Quarantine, Stage, State};
 
 /// Folds the journal.
 #[derive(Debug, Default)]
@@ -121,6 +122,9 @@ impl Loader {
             let ended = Event::Ended(Ended { of: version, outcome: Outcome::Unknown });
             driver.append(&mut work, &stream, ended);
         }
+        for stream in driver.doubtful() {
+            driver.append(&mut work, &stream, Event::AnswersDoubted(Empty {}));
+        }
         let certificates: Vec<_> = driver.state.certificates().map(|(id, ..)| id).collect();
         for id in certificates {
             driver.wakes.set(&Subject::Certificate(id), Some(now));
@@ -151,5 +155,17 @@ impl Driver {
             acts.extend(versions.map(|version| (stream.clone(), version)));
         }
         acts
+    }
+
+    /// Returns every certificate that has answers up, as far as the journal knows.
+    fn doubtful(&self) -> Vec<Stream> {
+        let has_answers = |certificate: &Certificate| {
+            let Attempt::Running(running) = &certificate.attempt else { return false };
+            let Stage::Ordered(ordered) = &running.stage else { return false };
+            ordered.authorizations.iter().any(Authorization::is_doubtful)
+        };
+        let certificates = self.state.certificates();
+        let doubtful = certificates.filter(|(_, _, certificate)| has_answers(certificate));
+        doubtful.map(|(_, name, _)| Stream::new(StreamKind::Certificate, name.clone())).collect()
     }
 }

@@ -114,6 +114,10 @@ pub struct Authorization {
     pub place: Option<Place>,
     /// Our answer.
     pub answer: AnswerState,
+    /// Whether we were restarted after the CA was told: it may have looked while the answer was
+    /// down.
+    #[serde(default)]
+    pub interrupted: bool,
 }
 
 /// How far our answer is.
@@ -129,6 +133,9 @@ pub enum AnswerState {
         /// What they showed last.
         showing: Option<Showing>,
     },
+    /// It was up when the process ended. One in DNS stays, one that a listener of ours shows does
+    /// not: the CA is asked how far it is, and the answer is put up again if it is still needed.
+    Doubted,
     /// Seen, or waited for long enough: the CA is to be told.
     Awaited,
     /// The CA was told, or may have been.
@@ -214,6 +221,11 @@ impl Running {
             Event::AnswerAwaited(awaited) => {
                 if let Some(authorization) = self.authorization(&awaited.authorization) {
                     authorization.answer = AnswerState::Awaited;
+                }
+            }
+            Event::AnswersDoubted(_) => {
+                if let Stage::Ordered(order) = &mut self.stage {
+                    order.authorizations.iter_mut().for_each(Authorization::doubt);
                 }
             }
             Event::ChainSeen(facts) => {
@@ -431,6 +443,7 @@ impl Ordered {
             facts: None,
             place: None,
             answer: AnswerState::Absent,
+            interrupted: false,
         });
         Self {
             facts: facts.clone(),
@@ -467,9 +480,28 @@ impl Authorization {
         own.iter().any(|candidate| candidate.url == *challenge)
     }
 
+    /// Returns whether its answer may be down without our having taken it down: to be asked when the
+    /// process begins.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        self.status() == Some(AuthorizationStatus::Pending)
+            && !matches!(self.answer, AnswerState::Absent | AnswerState::Doubted)
+    }
+
+    fn doubt(&mut self) {
+        if self.is_doubtful() {
+            self.interrupted |= matches!(self.answer, AnswerState::Responded { .. });
+            self.answer = AnswerState::Doubted;
+        }
+    }
+
     /// Takes in what the CA says. Where it is not known whether the CA was told of the answer, this
-    /// tells: a challenge that still waits was not.
+    /// tells: a challenge that still waits was not. And an answer that may be down is put up again
+    /// if the CA may still look for it.
     fn see(&mut self, facts: AuthorizationFacts) {
+        if self.answer == AnswerState::Doubted && facts.status == AuthorizationStatus::Pending {
+            self.answer = AnswerState::Absent;
+        }
         if let AnswerState::Responded { at, doubted: true } = self.answer {
             let waits = |c: &crate::words::ChallengeFacts| c.status == ChallengeStatus::Pending;
             let untold = facts.challenges.iter().all(waits);
@@ -486,5 +518,61 @@ impl Authorization {
     #[must_use]
     pub fn status(&self) -> Option<AuthorizationStatus> {
         self.facts.as_ref().map(|facts| facts.status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::Identifier;
+
+    fn facts(status: AuthorizationStatus) -> AuthorizationFacts {
+        AuthorizationFacts {
+            url: Url::from("https://ca.test/authz/1"),
+            identifier: Identifier::new("example.test").unwrap(),
+            wildcard: false,
+            status,
+            expires: None,
+            challenges: Vec::new(),
+            retry_at: None,
+        }
+    }
+
+    fn authorization(answer: AnswerState) -> Authorization {
+        let facts = facts(AuthorizationStatus::Pending);
+        Authorization {
+            url: facts.url.clone(),
+            facts: Some(facts),
+            place: None,
+            answer,
+            interrupted: false,
+        }
+    }
+
+    fn told() -> AnswerState {
+        AnswerState::Responded { at: Timestamp::UNIX_EPOCH, doubted: false }
+    }
+
+    #[test]
+    fn an_answer_that_was_up_at_a_restart_is_put_up_again_if_the_ca_still_waits() {
+        let up = AnswerState::Presented { at: Timestamp::UNIX_EPOCH, showing: None };
+        for (answer, interrupted) in [(up, false), (AnswerState::Awaited, false), (told(), true)] {
+            let mut authorization = authorization(answer);
+            authorization.doubt();
+            assert_eq!(authorization.answer, AnswerState::Doubted);
+            authorization.see(facts(AuthorizationStatus::Pending));
+            assert_eq!(authorization.answer, AnswerState::Absent);
+            assert_eq!(authorization.interrupted, interrupted);
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_not_needed_any_more_is_not_put_up_again() {
+        let mut authorization = authorization(told());
+        authorization.doubt();
+        authorization.see(facts(AuthorizationStatus::Valid));
+        assert_eq!(authorization.answer, AnswerState::Doubted);
+        authorization.doubt();
+        assert!(!authorization.is_doubtful());
     }
 }

@@ -257,6 +257,7 @@ fn tell_of_certificate(event: &Event) -> Told {
             Told::detail(format!("{} of {all} name servers show the answer", showing.showing.len()))
         }
         Event::AnswerAwaited(_) => Told::detail("the CA may look now"),
+        Event::AnswersDoubted(_) => Told::detail("restarted; answers may have to be put up again"),
         Event::ChainSeen(facts) => Told::main(format!("fetched {}", leaf_text(facts))),
         Event::WithdrawalAbandoned(answer) => {
             let text = format!(
