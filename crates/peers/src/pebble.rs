@@ -255,7 +255,9 @@ impl Pebble {
         self.process.as_ref().map(Process::log).unwrap_or_default()
     }
 
-    fn log_path(&self) -> PathBuf {
+    /// Returns the file with all that it wrote.
+    #[must_use]
+    pub fn log_path(&self) -> PathBuf {
         self.dir.path().join("log")
     }
 

@@ -10,6 +10,7 @@ mod declaring;
 mod demo;
 mod failing;
 mod issuing;
+mod kill;
 mod load;
 mod naming;
 mod running;

@@ -1,0 +1,120 @@
+//! What cases share: the name server all of them, a CA those of one lane.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use perennial_peers::{ChallTestSrv, DnsOptions, Knot, Pebble, PebbleOptions, Port, TsigKey, Zone};
+
+/// How names are proven.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Proof {
+    /// By http-01, with the daemon's own listener.
+    Http,
+    /// By dns-01, with signed updates: what can be left behind.
+    Dns,
+}
+
+/// The zone of the names of all cases.
+pub(super) const ZONE: &str = "kill.test";
+
+/// How many names the zone has.
+const NAMES: usize = 1000;
+
+/// The name server.
+pub(super) enum Names {
+    Http(ChallTestSrv),
+    Dns(Box<Knot>),
+}
+
+impl Proof {
+    /// Starts the name server. Every name is at 127.0.0.1.
+    pub(super) async fn start(self) -> Arc<Names> {
+        Arc::new(match self {
+            Self::Http => {
+                let dns = ChallTestSrv::start(None).await.unwrap();
+                dns.set_default_ipv6(None).await.unwrap();
+                Names::Http(dns)
+            }
+            Self::Dns => {
+                // No wildcard: it would not stand for a name that has a challenge record below it.
+                let hosts = (1..=NAMES).map(|at| format!("n{at} A 127.0.0.1\n"));
+                let zone = Zone::new(ZONE, &hosts.collect::<String>());
+                Names::Dns(Box::new(Knot::start(DnsOptions::serving([zone])).await.unwrap()))
+            }
+        })
+    }
+}
+
+impl Names {
+    pub(super) fn addr(&self) -> SocketAddr {
+        match self {
+            Self::Http(dns) => dns.addr(),
+            Self::Dns(dns) => dns.addr(),
+        }
+    }
+
+    /// Returns the certificate of a case: for its name, and by DNS for all names below it as well.
+    pub(super) fn certificate(&self, name: &str, http: u16, https: u16) -> String {
+        let (solver, names) = match self {
+            Self::Http(_) => (
+                format!("http-01 = \"listener\"\nlisten = [\"127.0.0.1:{http}\"]\n"),
+                format!("\"{name}\""),
+            ),
+            Self::Dns(dns) => {
+                let (server, TsigKey { name: key, secret }) = (dns.addr(), TsigKey::known());
+                (
+                    format!(
+                        "dns-01 = \"rfc2136\"\nserver = \"{server}\"\nnameservers = [\"{server}\"]\n\
+                         tsig = {{ name = \"{key}\", key = \"{secret}\" }}\n"
+                    ),
+                    format!("\"{name}\", \"*.{name}\""),
+                )
+            }
+        };
+        format!(
+            "[solver.own]\n{solver}[certificate.www]\nnames = [{names}]\ntargets = [\"web\"]\n\
+             endpoints = [\"{name}:{https}\"]\n"
+        )
+    }
+
+    /// Asserts that no answer for a name is left.
+    pub(super) async fn assert_none_left(&self, name: &str) {
+        match self {
+            // The listener's answers are gone with the process.
+            Self::Http(_) => {}
+            Self::Dns(dns) => {
+                let record = format!("_acme-challenge.{name}");
+                let left = dns.look(&record, "TXT").await.unwrap();
+                assert_eq!(left, Vec::<String>::new(), "{record}");
+            }
+        }
+    }
+}
+
+/// A CA for the cases of one lane.
+pub(super) struct Lane {
+    pub(super) names: Arc<Names>,
+    pub(super) pebble: Pebble,
+    pub(super) http: Port,
+    /// The roots of its own certificate and of those it issues.
+    pub(super) roots: String,
+}
+
+impl Lane {
+    pub(super) async fn start(names: Arc<Names>) -> Self {
+        let http = Port::free().unwrap();
+        let mut options = PebbleOptions::asking(names.addr());
+        options.http_port = Some(http.number());
+        let pebble = Pebble::start(options).await.unwrap();
+        let issuing = pebble.issuing_root_pem(0).await.unwrap();
+        let roots = format!("{}\n{issuing}", pebble.ca_root_pem());
+        Self { names, pebble, http, roots }
+    }
+
+    /// Returns how many accounts and how many orders the CA has made so far.
+    pub(super) fn made(&self) -> (usize, usize) {
+        let log = std::fs::read_to_string(self.pebble.log_path()).unwrap();
+        let count = |what: &str| log.lines().filter(|line| line.contains(what)).count();
+        (count(" accounts in memory"), count(" orders in the db"))
+    }
+}
