@@ -2,7 +2,8 @@
 //!
 //! Secrets are read here, once for each equipping: a rotated credential is taken up when the
 //! configuration is read again (`SIGHUP`). Whatever cannot be had is told with the name of the
-//! thing it belongs to, and nothing of the new configuration is taken on.
+//! thing it belongs to. A reload then takes on nothing of the new configuration; a start goes on
+//! with everything else, since one lost secret must not keep all certificates from being renewed.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -37,7 +38,7 @@ use perennial_wire::shelf::Shelf;
 use perennial_wire::tls::Roots;
 
 use super::RunError;
-use super::hands::Hands;
+use super::hands::{Hands, Unfit};
 use super::shelf::VaultShelf;
 use crate::clock::Time;
 
@@ -71,9 +72,11 @@ pub(super) fn with_undeclared(intent: &Intent, state: &State) -> Intent {
 
 /// Makes every adapter. The intent is the whole one, of [`with_undeclared`].
 ///
+/// What cannot be made is among [`Hands::unfit`] afterwards.
+///
 /// # Errors
 ///
-/// Returns which of them cannot be made, and why.
+/// Returns why nothing can be looked up at all.
 pub async fn equip(
     intent: &Intent,
     settings: &Settings,
@@ -84,16 +87,23 @@ pub async fn equip(
     let shelf: Arc<dyn Shelf> = Arc::new(VaultShelf(Arc::clone(&vault)));
     let resolver = resolver(settings)?;
     let mut issuers = BTreeMap::new();
+    let mut unfit = Unfit::default();
     for (name, issuer) in &settings.issuers {
-        let client = client(name, issuer, &shelf, time)?;
-        issuers.insert(name.clone(), client);
+        match client(name, issuer, &shelf, time) {
+            Ok(client) => drop(issuers.insert(name.clone(), client)),
+            Err(error) => unfit.note_issuer(name, &error),
+        }
     }
     let mut solvers = BTreeMap::new();
     let mut places = BTreeMap::new();
     for (name, declared) in &settings.solvers {
-        let (solver, place) = solver(name, declared, surroundings).await?;
-        solvers.insert(name.clone(), solver);
-        places.extend(place.map(|place| (name.clone(), place)));
+        match solver(name, declared, surroundings).await {
+            Ok((solver, place)) => {
+                solvers.insert(name.clone(), solver);
+                places.extend(place.map(|place| (name.clone(), place)));
+            }
+            Err(error) => unfit.note_solver(name, &error),
+        }
     }
     surroundings.retain(settings);
     Ok(Hands {
@@ -101,8 +111,9 @@ pub async fn equip(
         solvers: Solvers::new(solvers),
         places: Places::new(resolver.clone(), places),
         targets: Targets::new(targets(intent, settings), &shelf, &time.logical()),
-        probe: probe(intent, settings, resolver, time)?,
+        probe: probe(intent, settings, resolver, time, &mut unfit),
         vault,
+        unfit,
     })
 }
 
@@ -288,14 +299,15 @@ fn probe(
     settings: &Settings,
     resolver: Resolver,
     time: &Time,
-) -> Result<Probe, RunError> {
+    unfit: &mut Unfit,
+) -> Probe {
     let mut private = BTreeMap::new();
     for (name, issuer) in &settings.issuers {
         let Some(path) = &issuer.roots else { continue };
-        let failed = failed("issuer", name);
-        let pem = read(path).map_err(|e| failed(&e))?;
-        let roots = Roots::from_pem(name.as_str(), &pem).map_err(|e| failed(&e))?;
-        private.insert(name, roots);
+        match roots(name, path) {
+            Ok(roots) => drop(private.insert(name, roots)),
+            Err(error) => unfit.note_issuer(name, &error),
+        }
     }
     let mut probe = Probe::new(resolver, Roots::mozilla(), time.logical());
     for spec in intent.certificates.values() {
@@ -309,7 +321,13 @@ fn probe(
             probe = probe.with_roots_for(endpoint.server_name.clone(), roots.clone());
         }
     }
-    Ok(probe)
+    probe
+}
+
+fn roots(issuer: &Name, path: &Path) -> Result<Roots, RunError> {
+    let failed = failed("issuer", issuer);
+    let pem = read(path).map_err(|e| failed(&e))?;
+    Roots::from_pem(issuer.as_str(), &pem).map_err(|e| failed(&e))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

@@ -10,7 +10,7 @@ use perennial_adapters::dns::Places;
 use perennial_adapters::probe::Probe;
 use perennial_core::action::{ActKind, AskKind, Fact, Outcome, Reply};
 use perennial_core::words::{
-    Blame, Failure, FailureKind, Fingerprint, KeyAlgorithm, KeyFacts, Name, Slot,
+    Answer, Blame, Failure, FailureKind, Fingerprint, KeyAlgorithm, KeyFacts, Name, Slot,
 };
 use perennial_store::{StoreError, Vault, join_bundle};
 use perennial_wire::key::KeyPair;
@@ -30,6 +30,50 @@ pub struct Hands {
     pub probe: Probe,
     /// Keys, chains and bundles.
     pub vault: Arc<dyn Vault>,
+    /// What was declared and cannot be used.
+    pub unfit: Unfit,
+}
+
+/// Issuers and solvers that could not be set up, each with the cause: a secret that cannot be read,
+/// a file of roots that is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unfit {
+    issuers: BTreeMap<Name, String>,
+    solvers: BTreeMap<Name, String>,
+}
+
+impl Unfit {
+    pub(super) fn note_issuer(&mut self, name: &Name, cause: &dyn std::error::Error) {
+        self.issuers.insert(name.clone(), cause.to_string());
+    }
+
+    pub(super) fn note_solver(&mut self, name: &Name, cause: &dyn std::error::Error) {
+        self.solvers.insert(name.clone(), cause.to_string());
+    }
+
+    /// Returns the first cause, if there is any.
+    #[must_use]
+    pub fn first(&self) -> Option<&str> {
+        self.issuers.values().chain(self.solvers.values()).next().map(String::as_str)
+    }
+
+    fn solver(&self, name: &Name) -> Option<Failure> {
+        let cause = self.solvers.get(name)?;
+        Some(unusable(Blame::Solver(name.clone()), format!("use solver {name}"), cause))
+    }
+
+    fn issuer(&self, name: &Name) -> Failure {
+        match self.issuers.get(name) {
+            Some(cause) => unusable(Blame::Ourselves, format!("speak to issuer {name}"), cause),
+            None => undeclared(name),
+        }
+    }
+}
+
+/// Whatever is wrong on this machine may be mended at any time: it is tried again.
+fn unusable(blame: Blame, attempted: String, cause: &str) -> Failure {
+    let (kind, cause) = (FailureKind::Transient, cause.into());
+    Failure { kind, blame, attempted: attempted.into(), cause, problem: None }
 }
 
 impl std::fmt::Debug for Hands {
@@ -49,7 +93,12 @@ impl Hands {
             ActKind::NewOrder { account, .. }
             | ActKind::Respond { account, .. }
             | ActKind::Finalize { account, .. } => self.at_issuer(&account.issuer, act).await,
-            ActKind::Present { .. } | ActKind::Withdraw { .. } => self.solvers.perform(act).await,
+            ActKind::Present { answer } | ActKind::Withdraw { answer } => {
+                match self.unfit.solver(&answer.solver) {
+                    Some(failure) => Outcome::Failed(failure),
+                    None => self.solvers.perform(act).await,
+                }
+            }
             ActKind::Stage { .. } | ActKind::Validate { .. } | ActKind::Activate { .. } => {
                 self.targets.perform(act).await
             }
@@ -65,7 +114,12 @@ impl Hands {
             AskKind::Order { account, .. }
             | AskKind::Authorization { account, .. }
             | AskKind::Chain { account, .. } => self.ask_issuer(&account.issuer, ask).await,
-            AskKind::Locate { .. } | AskKind::Look { .. } => self.places.ask(ask).await,
+            AskKind::Locate { solver, .. } | AskKind::Look { answer: Answer { solver, .. } } => {
+                match self.unfit.solver(solver) {
+                    Some(failure) => Reply::Failed(failure),
+                    None => self.places.ask(ask).await,
+                }
+            }
             AskKind::Inspect { .. } => self.targets.ask(ask).await,
             AskKind::Probe { .. } => self.probe.ask(ask).await,
         }
@@ -74,14 +128,14 @@ impl Hands {
     async fn at_issuer(&self, issuer: &Name, act: &ActKind) -> Outcome {
         match self.issuers.get(issuer) {
             Some(client) => client.perform(act).await,
-            None => Outcome::Failed(undeclared(issuer)),
+            None => Outcome::Failed(self.unfit.issuer(issuer)),
         }
     }
 
     async fn ask_issuer(&self, issuer: &Name, ask: &AskKind) -> Reply {
         match self.issuers.get(issuer) {
             Some(client) => client.ask(ask).await,
-            None => Reply::Failed(undeclared(issuer)),
+            None => Reply::Failed(self.unfit.issuer(issuer)),
         }
     }
 

@@ -101,6 +101,8 @@ pub struct Daemon {
     surroundings: Surroundings,
     vault: Arc<dyn Vault>,
     time: Time,
+    /// What could not be set up, if anything.
+    unfit: Option<String>,
 }
 
 impl Daemon {
@@ -140,7 +142,8 @@ impl Daemon {
         let mut draws = start.draws;
         let version = env!("CARGO_PKG_VERSION");
         let (driver, first) = loader.start(version, epoch, start.time.now(), draws.draw());
-        announce(&events, declared.intent, declared.refused);
+        let unfit = hands.unfit.first().map(str::to_owned);
+        announce(&events, declared.intent, declared.refused.or(unfit.clone()));
         let parts = Parts {
             driver,
             writer,
@@ -163,6 +166,7 @@ impl Daemon {
             surroundings: start.surroundings,
             vault,
             time: start.time,
+            unfit,
         })
     }
 
@@ -191,6 +195,8 @@ impl Daemon {
             surroundings: self.surroundings,
             vault: self.vault,
             time: self.time,
+            unfit: self.unfit,
+            looks: 0,
         };
         let watching = tokio::spawn(watcher.watch(reload));
         let end = self.shell.run(self.first).await;
@@ -217,10 +223,17 @@ struct Watcher {
     surroundings: Surroundings,
     vault: Arc<dyn Vault>,
     time: Time,
+    /// What could not be set up the last time, such as a secret that cannot be read.
+    unfit: Option<String>,
+    /// How often was looked in vain since.
+    looks: u32,
 }
 
 /// How often the configuration's files are looked at.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// After how many looks is tried again what could not be set up.
+const LOOKS_BEFORE_ANOTHER_TRY: u32 = 5;
 
 impl Watcher {
     async fn watch(mut self, mut reload: UnboundedReceiver<Reload>) {
@@ -236,11 +249,17 @@ impl Watcher {
                     }
                     false
                 }
-                Err(_) if self.configuration.has_changed() => false,
+                Err(_) if self.configuration.has_changed() || self.tries_again() => false,
                 Err(_) => continue,
             };
             self.take_on(confirmed).await;
         }
+    }
+
+    /// Returns whether it is time to try again what could not be set up: a secret may have come.
+    fn tries_again(&mut self) -> bool {
+        self.looks = if self.unfit.is_some() { self.looks + 1 } else { 0 };
+        self.looks.checked_rem(LOOKS_BEFORE_ANOTHER_TRY) == Some(0) && self.looks > 0
     }
 
     /// Takes on what the files say now, or says why not.
@@ -260,7 +279,16 @@ impl Watcher {
                 .await;
                 match equipped {
                     Err(error) => refuse(error.to_string()),
+                    Ok(Hands { unfit, .. }) if unfit.first().is_some() => {
+                        let cause = unfit.first().map(str::to_owned);
+                        if self.unfit == cause {
+                            return; // said already
+                        }
+                        self.unfit.clone_from(&cause);
+                        refuse(cause.unwrap_or_default())
+                    }
                     Ok(hands) => {
+                        self.unfit = None;
                         self.configuration.keep(&loaded.settings.store.dir);
                         // A loop that has ended reads nothing any more.
                         let _ = self.events.send(Event::Hands(Arc::new(hands)));

@@ -99,3 +99,21 @@ async fn an_unknown_zone_is_not_the_names_fault() {
     assert_eq!(incident.blame, Some(Blame::Zone("shop.test".into())), "{incident:?}");
     daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_cannot_be_read_at_the_start_holds_up_nothing_but_its_solver() {
+    let dns = any_name().await;
+    let world = World::new(dns.addr(), &["www.example.test"]).await;
+    let ns = "[solver.ns]\ndns-01 = \"rfc2136\"\nserver = \"127.0.0.1:9\"\nzones = [\"shop.test\"]\n\
+              tsig = { name = \"k\", key = \"file:@DIR@/late.key\" }\n\
+              [certificate.shop]\nnames = [\"shop.test\"]\nendpoints = []\n";
+    let mut daemon = Running::start(&world.write(&(ns.to_owned() + WWW_BY_LISTENER))).await;
+    daemon.until_seen("www", 1).await;
+    assert!(daemon.until_found(Code::ConfigRefused).await.evidence.contains("late.key"));
+    let incident = daemon.until_found(Code::SolverFailing).await;
+    assert_eq!(incident.blame, Some(Blame::Solver(Name::new("ns"))));
+    // Once it is there it is taken up without being told.
+    std::fs::write(world.path("late.key"), WRONG_KEY).unwrap();
+    daemon.until_gone(Code::ConfigRefused).await;
+    daemon.stop().await;
+}

@@ -1,5 +1,8 @@
 //! The main job in the usual world: http-01, nginx, a renewal, a restart.
 
+use perennial_core::action::ActKind;
+use perennial_core::event::Started;
+use perennial_core::record::Record;
 use perennial_core::words::SightState;
 
 use crate::running::Running;
@@ -16,12 +19,32 @@ async fn a_declared_name_is_issued_by_http_deployed_to_nginx_seen_and_renewed() 
     let second = daemon.until_seen("www", 2).await;
     assert_ne!(first.key, second.key, "a new key for each leaf");
     daemon.until_idle().await;
+    for token in tokens(&mut daemon) {
+        let url = format!("http://{}/.well-known/acme-challenge/{token}", world.http.v4());
+        let answer = world.pebble.client().get(url).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 404, "an answer is left");
+    }
     daemon.stop().await;
     // What was seen before is known after a restart, and nothing is ordered.
     let mut daemon = Running::start(&config).await;
     assert_eq!(daemon.until_seen("www", 2).await.fingerprint, second.fingerprint);
     assert_eq!(daemon.orders(), 0);
     daemon.stop().await;
+}
+
+/// Returns the tokens of the answers that were put up.
+fn tokens(daemon: &mut Running) -> Vec<String> {
+    let token = |record: &Record| {
+        let started: Started = serde_json::from_str(&record.body).ok()?;
+        match started.act {
+            ActKind::Present { answer } => Some(answer.token.into_string()),
+            _ => None,
+        }
+    };
+    let started = daemon.records().iter().filter(|record| &*record.kind == "act.started");
+    let tokens: Vec<String> = started.filter_map(token).collect();
+    assert!(!tokens.is_empty());
+    tokens
 }
 
 #[tokio::test(flavor = "multi_thread")]
