@@ -1,0 +1,306 @@
+//! What the driver costs: restart, memory, idle and acting decisions, admission.
+//!
+//! `cargo bench -p perennial-core --bench driver -- 1000000` prints medians. Memory is read from
+//! `/proc/self/statm`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a benchmark may fail like a test"
+)]
+
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
+use perennial_core::action::{Ask, AskKind, Outcome, Reply};
+use perennial_core::driver::{Driver, Input, Loader, Step};
+use perennial_core::record::{Receipt, Record, Stream, StreamKind};
+use perennial_core::words::{Handshake, Name, Sight, SightState, after};
+use serde_json::{Value, json};
+
+fn main() {
+    let asked = std::env::args().filter_map(|text| text.parse().ok()).next();
+    let count: usize = asked.unwrap_or(100_000);
+    let life = Life::read();
+    settled(&life, count);
+    waiting(&life, 100_000.min(count));
+}
+
+/// The checkpoints of one settled certificate and of what it needs, as the golden life has them.
+struct Life {
+    shared: Vec<Record>,
+    template: String,
+    now: Timestamp,
+}
+
+impl Life {
+    fn read() -> Self {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/0.1/life.jsonl");
+        let text = std::fs::read_to_string(path).unwrap();
+        let records: Vec<Record> = text.lines().map(record).collect();
+        let mut loader = Loader::new();
+        let end = records.iter().position(|record| &*record.kind == "seen.through").unwrap();
+        records[..end].iter().for_each(|record| loader.record(record));
+        let state = loader.state();
+        let shared = [
+            (StreamKind::Issuer, "ca"),
+            (StreamKind::Solver, "web"),
+            (StreamKind::Solver, "dns"),
+            (StreamKind::Target, "web1"),
+        ];
+        let checkpoint = |kind, name: &str| {
+            let stream = Stream::new(kind, Name::new(name));
+            let state = state.checkpoint(&stream).unwrap().state;
+            as_record(stream, &state)
+        };
+        let mut shared: Vec<Record> =
+            shared.into_iter().map(|(kind, name)| checkpoint(kind, name)).collect();
+        let mut second = shared[3].clone();
+        second.stream.name = Name::new("web2");
+        shared.push(second);
+        let shop = Stream::new(StreamKind::Certificate, Name::new("shop"));
+        let template = widened(&state.checkpoint(&shop).unwrap().state);
+        Self { shared, template, now: after(records[end].at, SignedDuration::from_secs(60)) }
+    }
+
+    fn load(&self, count: usize, template: &str) -> (Driver, Step) {
+        let mut loader = Loader::new();
+        self.shared.iter().for_each(|record| loader.record(record));
+        for number in 0..count {
+            let name = format!("c{number:07}");
+            let stream = Stream::new(StreamKind::Certificate, Name::new(&name));
+            loader.record(&as_record(stream, &template.replace("shop", &name)));
+        }
+        loader.start("bench", 1, self.now, 1)
+    }
+}
+
+/// Gives a certificate five names, two targets and two endpoints.
+fn widened(state: &str) -> String {
+    let mut value: Value = serde_json::from_str(state).unwrap();
+    let names = json!(["a.shop.test", "b.shop.test", "c.shop.test", "d.shop.test", "shop.test"]);
+    value["spec"]["identifiers"] = names.clone();
+    value["leaf"]["facts"]["identifiers"] = names;
+    let facts = value["leaf"]["facts"].clone();
+    value["spec"]["targets"] = json!(["web1", "web2"]);
+    let mut ledger = value["targets"][0].clone();
+    ledger["found"] = json!({"leaf": {"facts": facts, "ours": true, "key_matches": true}});
+    let mut second = ledger.clone();
+    second["target"] = json!("web2");
+    value["targets"] = json!([ledger, second]);
+    let endpoint = value["spec"]["endpoints"][0].clone();
+    let mut other = endpoint.clone();
+    other["server_name"] = json!("a.shop.test");
+    value["spec"]["endpoints"] = json!([endpoint, other]);
+    let shown = value["endpoints"][0].clone();
+    value["endpoints"] = json!([shown, shown]);
+    value.to_string()
+}
+
+fn as_record(stream: Stream, state: &str) -> Record {
+    let body = json!({"shape": 1, "state": state}).to_string().into();
+    Record {
+        version: 100,
+        at: Timestamp::UNIX_EPOCH,
+        kind: "checkpoint".into(),
+        schema: 1,
+        must_understand: true,
+        shard: stream.shard(),
+        epoch: 1,
+        body,
+        stream,
+    }
+}
+
+fn record(line: &str) -> Record {
+    let value: Value = serde_json::from_str(line).unwrap();
+    Record {
+        stream: Stream::try_from(value["stream"].as_str().unwrap().to_string()).unwrap(),
+        version: value["version"].as_u64().unwrap(),
+        at: value["at"].as_str().unwrap().parse().unwrap(),
+        kind: value["kind"].as_str().unwrap().into(),
+        schema: 1,
+        must_understand: false,
+        shard: 0,
+        epoch: 1,
+        body: value["body"].to_string().into(),
+    }
+}
+
+/// Returns how many bytes are resident.
+fn resident() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    text.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+fn median(mut nanos: Vec<u128>) -> u128 {
+    nanos.sort_unstable();
+    nanos[nanos.len() / 2]
+}
+
+fn timed(times: &mut Vec<u128>, driver: &mut Driver, input: Input, now: Timestamp) -> Step {
+    let begun = Instant::now();
+    let step = driver.on(input, now, 7);
+    times.push(begun.elapsed().as_nanos());
+    step
+}
+
+fn settled(life: &Life, count: usize) {
+    let before = resident();
+    let begun = Instant::now();
+    let (mut driver, step) = life.load(count, &life.template);
+    println!("{count} settled certificates, 5 names, 2 targets, 2 endpoints each");
+    println!("restart to first decision    {:>10.2} s", begun.elapsed().as_secs_f64());
+    println!("bytes each when loaded       {:>10}", (resident() - before) / count);
+    let mut asks = step.asks;
+    let mut now = life.now;
+    let begun = Instant::now();
+    let mut calls = 0;
+    while let Some(ask) = asks.pop() {
+        calls += 1;
+        let reply = unchanged(&driver, &ask);
+        let step = driver.on(Input::Reply { stream: ask.stream, ask: ask.kind, reply }, now, 3);
+        asks.extend(step.asks);
+        let step = driver.on(Input::Time, now, 3);
+        asks.extend(step.asks);
+    }
+    let each = begun.elapsed().as_nanos() / calls;
+    println!("first looks, each            {each:>10} ns ({calls} asks)");
+    println!("bytes each when looked at    {:>10}", (resident() - before) / count);
+    idle(&mut driver, &mut now);
+    acting(&mut driver, count, now);
+}
+
+/// What each kind of wake costs that changes nothing.
+fn idle(driver: &mut Driver, now: &mut Timestamp) {
+    let mut nothing = Vec::new();
+    for _ in 0..10_000 {
+        let step = timed(&mut nothing, driver, Input::Time, *now);
+        assert!(step.append.records.is_empty() && step.asks.is_empty());
+    }
+    println!("wake with nothing due        {:>10} ns", median(nothing));
+    // Everything is due within the next hour; each subject is looked at again.
+    *now = after(*now, SignedDuration::from_mins(59));
+    let mut asks: Vec<Ask> = Vec::new();
+    *now = after(*now, SignedDuration::from_mins(2));
+    let begun = Instant::now();
+    let step = driver.on(Input::Time, *now, 3);
+    let due = begun.elapsed().as_nanos() / 2_000;
+    println!("decision of a due subject    {due:>10} ns (2,000 in one call)");
+    asks.extend(step.asks);
+    let mut replies = Vec::new();
+    for ask in asks {
+        let reply = unchanged(driver, &ask);
+        let input = Input::Reply { stream: ask.stream, ask: ask.kind, reply };
+        let _ = timed(&mut replies, driver, input, *now);
+    }
+    println!("reply that changes nothing   {:>10} ns", median(replies));
+}
+
+/// What a decision costs that begins something.
+fn acting(driver: &mut Driver, count: usize, now: Timestamp) {
+    let mut renewals = Vec::new();
+    let mut outcomes = Vec::new();
+    let mut released = Vec::new();
+    for number in 0..1_000.min(count) {
+        let certificate = Name::new(&format!("c{number:07}"));
+        let step = timed(&mut renewals, driver, Input::Renew { certificate }, now);
+        let receipt = Receipt { through: step.append.number };
+        released.extend(driver.on(Input::Durable(receipt), now, 3).acts);
+        while let Some(act) = released.pop() {
+            let input = Input::Outcome { act: act.id, outcome: Outcome::Unknown };
+            let step = timed(&mut outcomes, driver, input, now);
+            let receipt = Receipt { through: step.append.number };
+            let _ = driver.on(Input::Durable(receipt), now, 3);
+        }
+    }
+    println!("renewal begun                {:>10} ns (3 records)", median(renewals));
+    println!("outcome taken in             {:>10} ns (1 record)", median(outcomes));
+}
+
+/// Many wait for one issuer: how long admitting the next one takes.
+fn waiting(life: &Life, count: usize) {
+    let mut value: Value = serde_json::from_str(&life.template).unwrap();
+    let plan = json!({
+        "issuer": "ca", "identifiers": value["spec"]["identifiers"], "key": "certificate/shop/2",
+        "profile": null, "replaces": null, "reason": "scheduled"
+    });
+    let key = json!({"id": "11".repeat(32), "thumbprint": "thumb"});
+    value["attempt"] = json!({"running": {
+        "plan": plan, "began_at": life.now, "before": {"failures": 0, "last": null}, "key": key,
+        "stage": {"unordered": {"doubted": false}}, "trouble": null
+    }});
+    let (mut driver, step) = life.load(count, &value.to_string());
+    let mut through = step.append.number;
+    let mut again = step.wake_at;
+    let mut now = life.now;
+    while again.is_some_and(|at| at <= now) {
+        let step = driver.on(Input::Time, now, 3);
+        through = through.max(step.append.number);
+        again = step.wake_at;
+    }
+    let mut times = Vec::new();
+    let mut acts = driver.on(Input::Durable(Receipt { through }), now, 3).acts;
+    for _ in 0..1_000 {
+        let Some(act) = acts.pop() else { panic!("nobody is admitted") };
+        now = after(now, SignedDuration::from_secs(37));
+        let input = Input::Outcome { act: act.id, outcome: Outcome::Unknown };
+        let step = timed(&mut times, &mut driver, input, now);
+        let receipt = Receipt { through: step.append.number };
+        acts.extend(driver.on(Input::Durable(receipt), now, 3).acts);
+        let step = driver.on(Input::Time, now, 3);
+        let receipt = Receipt { through: step.append.number };
+        acts.extend(driver.on(Input::Durable(receipt), now, 3).acts);
+        // The issuer is well: its doubts are cleared, so that it admits the next.
+        let directory = driver.state().issuers[&Name::new("ca")].directory.clone().unwrap();
+        let reply = Reply::Directory(directory);
+        let ask = AskKind::Directory { issuer: Name::new("ca") };
+        let stream = Stream::new(StreamKind::Issuer, Name::new("ca"));
+        let step = driver.on(Input::Reply { stream, ask, reply }, now, 3);
+        let receipt = Receipt { through: step.append.number };
+        acts.extend(driver.on(Input::Durable(receipt), now, 3).acts);
+    }
+    println!("{count} waiting at one issuer");
+    println!("outcome and next admission   {:>10} ns", median(times));
+}
+
+/// Answers a question with what is known already.
+fn unchanged(driver: &Driver, ask: &Ask) -> Reply {
+    let state = driver.state();
+    let certificate = state.id(&ask.stream.name).and_then(|id| state.certificate(id));
+    match (&ask.kind, certificate) {
+        (AskKind::Probe { .. }, Some(certificate)) => {
+            let leaf = Some(Box::new(certificate.leaf.as_ref().unwrap().facts.clone()));
+            let shown = certificate.endpoints[0].shown.as_ref().unwrap();
+            let shake = |address| Handshake {
+                address,
+                state: SightState::Ok,
+                leaf: leaf.clone(),
+                cause: None,
+            };
+            let handshakes = shown.iter().map(|address| shake(address.address)).collect();
+            Reply::Sight(Sight { handshakes })
+        }
+        (AskKind::Inspect { .. }, Some(certificate)) => {
+            let leaf = Some(Box::new(certificate.leaf.as_ref().unwrap().facts.clone()));
+            Reply::Installed(perennial_core::words::Installed {
+                leaf,
+                ours: true,
+                staged: Box::default(),
+                key_matches: Some(true),
+            })
+        }
+        (AskKind::Directory { .. }, _) => {
+            let issuer = &state.issuers[&Name::new("ca")];
+            Reply::Directory(issuer.directory.clone().unwrap())
+        }
+        _ => Reply::Failed(perennial_core::words::Failure {
+            kind: perennial_core::words::FailureKind::Transient,
+            blame: perennial_core::words::Blame::Ourselves,
+            attempted: "answer".into(),
+            cause: "this is a benchmark".into(),
+            problem: None,
+        }),
+    }
+}
