@@ -20,14 +20,23 @@ const AFTER_FAILURE_AT_MOST: SignedDuration = SignedDuration::from_mins(5);
 /// What was asked, by whom.
 #[derive(Debug, Default)]
 pub(super) struct Asks {
-    marks: BTreeMap<Subject, Vec<Mark>>,
+    marks: BTreeMap<Subject, Marks>,
     in_flight: usize,
     waiting: BTreeSet<Subject>,
+}
+
+/// What one subject asked.
+#[derive(Debug, Default)]
+struct Marks {
+    /// When the last decision wanted to be made again, whatever is answered.
+    decide_at: Option<Timestamp>,
+    marks: Vec<Mark>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     key: u64,
+    every: SignedDuration,
     failures: u8,
     state: MarkState,
 }
@@ -46,12 +55,13 @@ impl Asks {
         subject: &Subject,
         stream: &Stream,
         asks: &[Asking],
+        decide_at: Option<Timestamp>,
         out: &mut Vec<Ask>,
     ) -> Option<Timestamp> {
         if asks.is_empty() && !self.marks.contains_key(subject) {
             return None;
         }
-        let mut before = self.marks.remove(subject).unwrap_or_default();
+        let mut before = self.marks.remove(subject).unwrap_or_default().marks;
         let mut marks = Vec::with_capacity(asks.len());
         let mut again: Option<Timestamp> = None;
         for asking in asks {
@@ -81,7 +91,7 @@ impl Asks {
             }
         }
         if !marks.is_empty() {
-            self.marks.insert(subject.clone(), marks);
+            self.marks.insert(subject.clone(), Marks { decide_at, marks });
         }
         again
     }
@@ -106,11 +116,11 @@ impl Asks {
                     self.in_flight = self.in_flight.saturating_sub(1);
                     mark.failures
                 }
-                MarkState::Answered { at, not_before } => {
-                    let due = after(at, pause(asking.every, mark.failures));
-                    let due = not_before.map_or(due, |named| named.max(at));
+                MarkState::Answered { .. } => {
+                    let mark = Mark { every: asking.every, ..mark };
+                    let due = mark.due();
                     if now < due {
-                        return (known, Some(due));
+                        return (Some(mark), Some(due));
                     }
                     mark.failures
                 }
@@ -122,7 +132,8 @@ impl Asks {
         self.in_flight += 1;
         let deadline_at = after(now, asking.within);
         out.push(Ask { stream: stream.clone(), deadline_at, kind: asking.kind.clone() });
-        let mark = Mark { key, failures, state: MarkState::InFlight { deadline_at } };
+        let state = MarkState::InFlight { deadline_at };
+        let mark = Mark { key, every: asking.every, failures, state };
         (Some(mark), Some(after(deadline_at, GRACE)))
     }
 
@@ -136,7 +147,8 @@ impl Asks {
         if self.in_flight < IN_FLIGHT_AT_MOST { self.waiting.pop_first() } else { None }
     }
 
-    /// Notes an answer.
+    /// Notes an answer. Returns when to decide on the subject again if the answer told nothing: what
+    /// was decided last still holds, and only the question's own time has moved.
     pub(super) fn answered(
         &mut self,
         now: Timestamp,
@@ -144,18 +156,29 @@ impl Asks {
         ask: &AskKind,
         not_before: Option<Timestamp>,
         failed: bool,
-    ) {
+    ) -> Option<Timestamp> {
         let key = key(ask);
-        let marks = self.marks.get_mut(subject);
-        let Some(mark) = marks.and_then(|marks| marks.iter_mut().find(|mark| mark.key == key))
-        else {
-            return;
-        };
+        let Marks { decide_at, marks } = self.marks.get_mut(subject)?;
+        let mark = marks.iter_mut().find(|mark| mark.key == key)?;
         if matches!(mark.state, MarkState::InFlight { .. }) {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
         mark.failures = if failed { mark.failures.saturating_add(1) } else { 0 };
         mark.state = MarkState::Answered { at: now, not_before };
+        marks.iter().map(Mark::due).chain(*decide_at).min()
+    }
+}
+
+impl Mark {
+    /// Returns when the question may be put again, or is given up.
+    fn due(&self) -> Timestamp {
+        match self.state {
+            MarkState::InFlight { deadline_at } => after(deadline_at, GRACE),
+            MarkState::Answered { at, not_before } => {
+                let due = after(at, pause(self.every, self.failures));
+                not_before.map_or(due, |named| named.max(at))
+            }
+        }
     }
 }
 

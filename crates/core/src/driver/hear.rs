@@ -32,8 +32,14 @@ impl Driver {
         let Some(subject) = self.subject_of(stream) else { return };
         let failed = matches!(reply, Reply::Failed(_));
         let not_before = retry_at(&reply);
-        self.asks.answered(work.now, &subject, ask, not_before, failed);
-        work.dirty.insert(subject.clone());
+        match self.asks.answered(work.now, &subject, ask, not_before, failed) {
+            // What tells nothing new changes no decision, and nearly all answers are of this kind.
+            // One that does tell becomes a record, and its subject is decided on all the same.
+            Some(again) => self.wakes.set(&subject, Some(again)),
+            None => {
+                work.dirty.insert(subject.clone());
+            }
+        }
         self.blame_asked(work, ask, &reply);
         match subject {
             Subject::Instance => {}

@@ -70,6 +70,11 @@ impl Lanes {
         self.places.insert(subject.clone(), places);
     }
 
+    /// Returns whether a subject waits anywhere.
+    pub(super) fn has(&self, subject: &Subject) -> bool {
+        self.places.contains_key(subject)
+    }
+
     /// Takes a subject out of a lane.
     pub(super) fn forget(&mut self, lane: &Lane, subject: &Subject) {
         let Some(places) = self.places.get_mut(subject) else { return };

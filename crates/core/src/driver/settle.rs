@@ -159,10 +159,6 @@ impl Driver {
             }
         }
         let mut wake_at = decision.wake_at;
-        let asked = self.asks.put(work.now, subject, stream, &decision.asks, &mut work.asks);
-        for at in asked.into_iter().chain(self.overdue_at(stream)) {
-            wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at)));
-        }
         let lanes: Vec<Lane> = decision.wants.into_iter().map(|want| want.lane).collect();
         if !lanes.is_empty() {
             // Its place in the lanes changes when the reserve begins.
@@ -175,8 +171,14 @@ impl Driver {
                 }
             }
         }
-        let (urgency, is_failing) = self.urgency(work, subject);
-        self.lanes.queue(subject, urgency, is_failing, lanes);
+        if !lanes.is_empty() || self.lanes.has(subject) {
+            let (urgency, is_failing) = self.urgency(work, subject);
+            self.lanes.queue(subject, urgency, is_failing, lanes);
+        }
+        wake_at = wake_at.into_iter().chain(self.overdue_at(stream)).min();
+        let asks = &decision.asks;
+        let asked = self.asks.put(work.now, subject, stream, asks, wake_at, &mut work.asks);
+        wake_at = wake_at.into_iter().chain(asked).min();
         self.wakes.set(subject, wake_at);
     }
 
