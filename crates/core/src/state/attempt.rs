@@ -524,7 +524,8 @@ impl Authorization {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::Identifier;
+    use crate::event::Reason;
+    use crate::words::{Identifier, Name, Slot};
 
     fn facts(status: AuthorizationStatus) -> AuthorizationFacts {
         AuthorizationFacts {
@@ -574,5 +575,48 @@ mod tests {
         assert_eq!(authorization.answer, AnswerState::Doubted);
         authorization.doubt();
         assert!(!authorization.is_doubtful());
+    }
+
+    fn running() -> Running {
+        let plan = AttemptBegan {
+            issuer: Name::new("ca"),
+            identifiers: Box::new([Identifier::new("example.test").unwrap()]),
+            key: Slot("certificate/x/1".into()),
+            profile: None,
+            replaces: None,
+            reason: Reason::Uncovered,
+        };
+        Running {
+            plan,
+            began_at: Timestamp::UNIX_EPOCH,
+            before: Rest::default(),
+            key: None,
+            stage: Stage::Unordered { doubted: false },
+            trouble: None,
+        }
+    }
+
+    fn troubled(blame: Blame) -> Event {
+        Event::AttemptTroubled(Failure {
+            kind: FailureKind::Transient,
+            blame,
+            attempted: "try".into(),
+            cause: "why".into(),
+            problem: None,
+        })
+    }
+
+    #[test]
+    fn the_cas_answer_ends_what_the_ca_was_blamed_for_and_not_a_solvers_trouble() {
+        let name = Name::new("x");
+        for (blame, left) in [(Blame::Solver(name.clone()), Some(2)), (Blame::Issuer(name), None)] {
+            let mut running = running();
+            let at = Timestamp::UNIX_EPOCH;
+            running.fold(at, &troubled(blame.clone()));
+            running.fold(at, &troubled(blame));
+            let seen = Box::new(facts(AuthorizationStatus::Pending));
+            running.fold(at, &Event::AuthorizationSeen(seen));
+            assert_eq!(running.trouble.map(|trouble| trouble.failures), left);
+        }
     }
 }
