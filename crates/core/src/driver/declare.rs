@@ -126,9 +126,9 @@ impl Driver {
         }
     }
 
-    /// What was declared of a solver or target may matter to every certificate: all are decided on
-    /// again, a part in each call.
-    fn wake_all(&mut self, work: &Work) {
+    /// What was declared of a solver or target, or what a CA offers, may matter to every certificate:
+    /// all are decided on again, a part in each call.
+    pub(super) fn wake_all(&mut self, work: &Work) {
         let ids: Vec<_> = self.state.certificates().map(|(id, ..)| id).collect();
         for id in ids {
             self.wakes.set(&Subject::Certificate(id), Some(work.now));

@@ -48,6 +48,8 @@ impl Driver {
                     let known = self.state.issuers.get(&name).and_then(|i| i.directory.as_ref());
                     if known != Some(&facts) {
                         self.append(work, stream, Event::DirectorySeen(facts));
+                        // Whether renewal information can be asked for is known only now.
+                        self.wake_all(work);
                     }
                 }
             }
