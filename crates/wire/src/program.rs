@@ -79,16 +79,27 @@ impl Program {
                 return Err(ProgramError::TimedOut {
                     program: self.path.clone(),
                     limit: self.limit,
-                    said: said.text(),
+                    said: self.masked(said.text()),
                 });
             }
         };
         group.forget();
         let _closed = tokio::time::timeout(LAST_WORDS, said.drain(&mut reader)).await;
         if status.success() {
-            return Ok(said.text());
+            return Ok(self.masked(said.text()));
         }
-        Err(ProgramError::Status { program: self.path.clone(), status, said: said.text() })
+        Err(ProgramError::Status {
+            program: self.path.clone(),
+            status,
+            said: self.masked(said.text()),
+        })
+    }
+
+    /// Returns what was said without the values of the program's variables: they may be secret, and
+    /// what a failing program says goes into the journal.
+    fn masked(&self, said: String) -> String {
+        let secret = self.env.values().filter(|value| value.len() >= MASKED_FROM);
+        secret.fold(said, |said, value| said.replace(value.as_str(), "***"))
     }
 
     fn spawn(&self, more: &[&str], output: io::PipeWriter) -> io::Result<Child> {
@@ -123,6 +134,9 @@ impl fmt::Debug for Program {
             .finish()
     }
 }
+
+/// From which length on a value is masked; shorter ones are words that say nothing.
+const MASKED_FROM: usize = 6;
 
 /// How a program went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -274,7 +288,7 @@ mod tests {
         let mut env = program(&["env"], LONG);
         env.env.insert("TOKEN".to_owned(), "secret".to_owned());
         let said = env.run(&[]).await.unwrap();
-        assert_eq!(said, format!("PATH={DEFAULT_PATH} / TOKEN=secret"));
+        assert_eq!(said, format!("PATH={DEFAULT_PATH} / TOKEN=***"));
         assert!(!format!("{env:?}").contains("secret"));
     }
 

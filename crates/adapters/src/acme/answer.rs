@@ -47,6 +47,9 @@ pub(super) fn new_order(answer: &Response, now: Timestamp) -> Result<OrderFacts,
 /// Reads an order whose address is known.
 pub(super) fn order(answer: &Response, url: Url, now: Timestamp) -> Result<OrderFacts, Unreadable> {
     let value = json::object(&answer.body)?;
+    if json::entries(&value, "authorizations").count() > MAX_AUTHORIZATIONS {
+        return Err(format!("the order has more than {MAX_AUTHORIZATIONS} authorizations"));
+    }
     let authorizations = json::entries(&value, "authorizations").filter_map(Value::as_str);
     Ok(OrderFacts {
         url,
@@ -61,6 +64,9 @@ pub(super) fn order(answer: &Response, url: Url, now: Timestamp) -> Result<Order
         retry_at: retry_at(answer, now, Clamp::POLL),
     })
 }
+
+/// How many authorizations an order may have: no CA takes more than 100 names.
+const MAX_AUTHORIZATIONS: usize = 200;
 
 fn order_status(text: &str) -> OrderStatus {
     match text {

@@ -33,7 +33,10 @@ pub(super) fn of_value(value: &Value) -> Option<Problem> {
         kind: kind(value),
         detail: detail(value),
         status: u16::try_from(status).unwrap_or_default(),
-        subproblems: json::entries(value, "subproblems").filter_map(sub_problem).collect(),
+        subproblems: json::entries(value, "subproblems")
+            .filter_map(sub_problem)
+            .take(MAX_SUBPROBLEMS)
+            .collect(),
     })
 }
 
@@ -61,6 +64,9 @@ fn detail(value: &Value) -> Box<str> {
 
 /// What a problem without type is (RFC 9457 section 4.2.1).
 const DEFAULT_KIND: &str = "about:blank";
+
+/// How many subproblems are kept: one for each name that a CA takes.
+const MAX_SUBPROBLEMS: usize = 100;
 
 /// How long a type may be.
 const MAX_KIND: usize = 256;

@@ -66,9 +66,14 @@ fn present(root: &Path, token: &str, body: &str) -> Result<(), Trouble> {
     let path = dir.join(token);
     let hidden = dir.join(format!(".{token}.perennial-new"));
     let write = || {
+        // Made anew, never followed: another user may write here too and have put a link in the way.
+        if let Err(error) = fs::remove_file(&hidden)
+            && !is_gone(&error)
+        {
+            return Err(error);
+        }
         let mut options = fs::OpenOptions::new();
-        let mut file =
-            options.write(true).create(true).truncate(true).mode(FILE_MODE).open(&hidden)?;
+        let mut file = options.write(true).create_new(true).mode(FILE_MODE).open(&hidden)?;
         // Whatever the umask says: another user's server must be able to read it.
         file.set_permissions(fs::Permissions::from_mode(FILE_MODE))?;
         file.write_all(body.as_bytes())?;
@@ -102,7 +107,7 @@ fn make(dir: &Path) -> Result<(), Trouble> {
         Err(error) => return Err(Trouble::disk("make directory", dir, error)),
     }
     fs::set_permissions(dir, fs::Permissions::from_mode(DIR_MODE))
-        .and_then(|()| fs::write(dir.join(MARK), ""))
+        .and_then(|()| fs::File::create_new(dir.join(MARK)).map(drop))
         .map_err(|error| Trouble::disk("make directory", dir, error))
 }
 

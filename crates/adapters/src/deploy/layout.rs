@@ -18,6 +18,7 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -215,7 +216,9 @@ impl Layout {
         let previous_at = self.written_at(&previous)?;
         let mut steps = Vec::new();
         for name in names.iter().filter(|name| !kept.contains(name)) {
-            if is_before(name) || (is_version(name) && self.written_at(name)? < previous_at) {
+            let is_old =
+                is_before(name) || (is_version(name) && self.written_at(name)? < previous_at);
+            if is_old && is_own_directory(&self.folder.join(name))? {
                 let removing = self.folder.join(format!("{REMOVING}{name}"));
                 let files = self::names(&self.folder.join(name))?;
                 let files = files.iter().map(|file| removing.join(file)).collect();
@@ -235,8 +238,12 @@ impl Layout {
         for name in self.names()? {
             if name.starts_with(STAGING) || name.starts_with(REMOVING) {
                 let path = self.folder.join(name);
-                let files = names(&path)?.iter().map(|file| path.join(file)).collect();
-                steps.extend(plan_remove(&path, files));
+                if is_own_directory(&path)? {
+                    let files = names(&path)?.iter().map(|file| path.join(file)).collect();
+                    steps.extend(plan_remove(&path, files));
+                } else {
+                    steps.push(Step::Remove(path));
+                }
             }
         }
         Ok(steps)
@@ -290,7 +297,7 @@ pub(super) type Found = (fs::Metadata, Zeroizing<Vec<u8>>);
 /// Reads a file of at most [`MAX_FILE_LEN`] bytes; nothing if there is none.
 pub(super) fn read(path: &Path) -> Result<Option<Found>, Trouble> {
     let failed = |error| Trouble::disk("read", path, error);
-    let file = match fs::File::open(path) {
+    let file = match open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(failed)?,
     };
@@ -301,6 +308,20 @@ pub(super) fn read(path: &Path) -> Result<Option<Found>, Trouble> {
     let mut bytes = Zeroizing::new(Vec::new());
     file.take(MAX_FILE_LEN).read_to_end(&mut bytes).map_err(failed)?;
     Ok(Some((metadata, bytes)))
+}
+
+/// Returns whether this is a directory itself and no link to one: what a link leads to is somebody
+/// else's, and is never listed in order to be removed.
+fn is_own_directory(path: &Path) -> Result<bool, Trouble> {
+    let metadata = fs::symlink_metadata(path);
+    Ok(metadata.map_err(|error| Trouble::disk("look at", path, error))?.is_dir())
+}
+
+/// Opens a file for reading without waiting: a pipe that nobody writes into is no file of ours, and
+/// must not hold up its target for ever.
+pub(super) fn open(path: &Path) -> io::Result<fs::File> {
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    fs::OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 fn names(path: &Path) -> Result<Vec<String>, Trouble> {

@@ -67,23 +67,36 @@ fn drop_spent_keys(cx: &Context<'_>, certificate: &Certificate, decision: &mut D
     }
 }
 
-/// Returns whether the leaf may go to a target: it is ours to write, and what lies there is not
-/// somebody's newer leaf for all the names.
+/// Returns whether the leaf may go to a target: it is ours to write, and what lies there is not a
+/// newer leaf for all the names.
 fn may_replace(
     cx: &Context<'_>,
     certificate: &Certificate,
     ledger: &Deployment,
     leaf: &Leaf,
 ) -> bool {
-    let newer = match &ledger.found {
-        Found::Leaf { facts, .. } => {
+    cx.may_write(ledger) && !holds_newer(cx, certificate, ledger, leaf)
+}
+
+/// Returns whether a target holds a leaf that is newer than ours, is valid now, is for all the names
+/// and lies beside its key.
+pub(crate) fn holds_newer(
+    cx: &Context<'_>,
+    certificate: &Certificate,
+    ledger: &Deployment,
+    leaf: &Leaf,
+) -> bool {
+    match &ledger.found {
+        Found::Leaf { facts, key_matches: true, .. } => {
             facts.validity.not_before > leaf.facts.validity.not_before
+                && facts.validity.contains(cx.now)
                 && facts.ends_at() > cx.now
                 && certificate.covers_all(facts)
         }
-        Found::Unlooked | Found::Unlookable(_) | Found::Nothing { .. } => false,
-    };
-    cx.may_write(ledger) && !newer
+        Found::Leaf { .. } | Found::Unlooked | Found::Unlookable(_) | Found::Nothing { .. } => {
+            false
+        }
+    }
 }
 
 fn is_in_flight(certificate: &Certificate, target: &Name) -> bool {

@@ -1,7 +1,7 @@
 //! The gate: what a new leaf must be before it is kept.
 //!
 //! Hard conditions: it is for every name that was ordered, it certifies our key, it is valid now,
-//! and it may serve TLS. A leaf that fails one is never written anywhere.
+//! it may serve TLS, and each certificate of its chain is signed by the next. A leaf that fails one is never written anywhere.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -47,6 +47,9 @@ fn what_is_wrong(running: &Running, leaf: &LeafFacts, now: Timestamp) -> Option<
     }
     if !leaf.for_servers {
         return Some("its key usage does not allow TLS servers".to_string());
+    }
+    if !leaf.chain_in_order {
+        return Some("its chain is not in order: no client could follow it".to_string());
     }
     None
 }

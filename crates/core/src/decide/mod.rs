@@ -30,6 +30,7 @@ use alloc::vec::Vec;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub(crate) use deploy::holds_newer;
 pub(crate) use due::FIRST_THIRD_PERCENT;
 pub use due::{Due, due};
 pub use gate::gate;

@@ -14,6 +14,9 @@ use crate::words::time::after;
 /// How many asks may be in flight at once; the others wait for a place.
 const IN_FLIGHT_AT_MOST: usize = 512;
 
+/// How far off the moment may be that a CA names for asking again.
+const NAMED_AT_MOST: SignedDuration = SignedDuration::from_hours(24);
+
 /// How often a question that failed is put again, at the rarest, if it may be put more often.
 const AFTER_FAILURE_AT_MOST: SignedDuration = SignedDuration::from_mins(5);
 
@@ -164,6 +167,7 @@ impl Asks {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
         mark.failures = if failed { mark.failures.saturating_add(1) } else { 0 };
+        let not_before = not_before.map(|named| named.min(after(now, NAMED_AT_MOST)));
         mark.state = MarkState::Answered { at: now, not_before };
         marks.iter().map(Mark::due).chain(*decide_at).min()
     }

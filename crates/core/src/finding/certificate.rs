@@ -11,7 +11,7 @@ use alloc::string::ToString;
 use jiff::Timestamp;
 
 use super::{Code, Finding, Severity};
-use crate::decide::{Context, Decision, Runway};
+use crate::decide::{Context, Decision, Runway, holds_newer};
 use crate::intent::Serves;
 use crate::state::{
     AddressState, Attempt, Certificate, DeployStep, Deployment, Found, LastFailure, Trouble,
@@ -182,10 +182,7 @@ fn target(
         }
         Found::Leaf { facts, .. } => {
             let newer = certificate.leaf.as_ref().is_some_and(|leaf| {
-                leaf.bundle.is_some()
-                    && facts.validity.not_before > leaf.facts.validity.not_before
-                    && facts.ends_at() > cx.now
-                    && certificate.covers_all(facts)
+                leaf.bundle.is_some() && holds_newer(cx, certificate, ledger, leaf)
             });
             if newer {
                 let text = format!("a leaf from {}", facts.validity.not_before);

@@ -455,7 +455,8 @@ impl Ordered {
     }
 
     fn see(&mut self, at: Timestamp, facts: &OrderFacts) {
-        if facts.status != self.facts.status {
+        // A CA that goes back and forth must not move the deadlines.
+        if stage_of(facts.status) > stage_of(self.facts.status) {
             self.since = at;
         }
         // An answer to `Finalize` may repeat less than the order itself said; what was learnt stays.
@@ -469,6 +470,16 @@ impl Ordered {
         // The CA has told how it stands: what `Finalize` did is known now.
         self.finalize_doubted = false;
         self.finalized = matches!(facts.status, OrderStatus::Processing | OrderStatus::Valid);
+    }
+}
+
+/// Returns how far an order has come, by what is waited for.
+const fn stage_of(status: OrderStatus) -> u8 {
+    match status {
+        OrderStatus::Pending => 0,
+        OrderStatus::Ready | OrderStatus::Processing => 1,
+        OrderStatus::Valid => 2,
+        OrderStatus::Invalid | OrderStatus::Unknown => 3,
     }
 }
 

@@ -3,11 +3,11 @@
 //! Bounded: how deep blocks and includes may nest, how many files, how many bytes. An include that
 //! runs in a circle ends at the depth.
 
-use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::super::layout::open;
 use super::super::trouble::Trouble;
 use super::glob::{glob, is_pattern};
 use super::lex::{Kind, Token, lex};
@@ -58,7 +58,7 @@ impl Parser {
             return Err(config(path, 1, "includes too many files, or in a circle"));
         }
         let mut text = Vec::new();
-        let file = fs::File::open(path).map_err(|error| Trouble::disk("read", path, error))?;
+        let file = open(path).map_err(|error| Trouble::disk("read", path, error))?;
         let left = MAX_BYTES.saturating_sub(self.bytes);
         let read = file.take(left + 1).read_to_end(&mut text);
         let read = read.map_err(|error| Trouble::disk("read", path, error))?;
