@@ -52,7 +52,11 @@ pub(super) fn decide(
     }
 }
 
-fn drop_spent_keys(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decision) {
+pub(super) fn drop_spent_keys(
+    cx: &Context<'_>,
+    certificate: &Certificate,
+    decision: &mut Decision,
+) {
     // One after the other: there is hardly ever more than one.
     let Some(spent) = certificate.spent_keys.first() else { return };
     if certificate.history.is_acting(|act| matches!(act, ActKind::DropKey { .. })) {
@@ -75,7 +79,8 @@ fn may_replace(
     ledger: &Deployment,
     leaf: &Leaf,
 ) -> bool {
-    cx.may_write(ledger) && !holds_newer(cx, certificate, ledger, leaf)
+    // What was not looked at yet may be newer than ours.
+    ledger.is_looked_at() && cx.may_write(ledger) && !holds_newer(cx, certificate, ledger, leaf)
 }
 
 /// Returns whether a target holds a leaf that is newer than ours, is valid now, is for all the names

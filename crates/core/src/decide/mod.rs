@@ -140,10 +140,11 @@ impl Decision {
 #[must_use]
 pub fn certificate(cx: &Context<'_>, name: &Name, certificate: &Certificate) -> Decision {
     let mut decision = Decision::default();
+    withdraw::decide(cx, certificate, &mut decision);
     if certificate.renamed_to.is_some() {
+        deploy::drop_spent_keys(cx, certificate, &mut decision);
         return decision;
     }
-    withdraw::decide(cx, certificate, &mut decision);
     look::decide(cx, name, certificate, &mut decision);
     if look::is_over(cx, certificate, &mut decision) {
         if let Some(adopted) = look::adopt(cx, certificate) {

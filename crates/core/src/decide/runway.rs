@@ -9,6 +9,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::intent::Serves;
 use crate::state::{Certificate, Found};
 use crate::words::Permille;
 use crate::words::time::after;
@@ -39,10 +40,17 @@ impl Runway {
             Found::Leaf { facts, .. } if ledger.active().is_none() => Some(facts.ends_at()),
             _ => None,
         });
-        let served =
-            certificate.endpoints.iter().filter_map(|endpoint| endpoint.shown.as_ref().ok());
+        let ours = certificate.spec.endpoints.iter().zip(&certificate.endpoints);
+        let ours = ours.filter(|(spec, _)| spec.serves == Serves::Ours);
+        let served = ours.filter_map(|(_, endpoint)| endpoint.shown.as_ref().ok());
         let served = served.flatten().filter_map(|address| address.ends_at);
         let lapse_at = lying.chain(served).fold(held, Timestamp::min);
+        // Where something older than our leaf is the first to end, bringing ours there is what is
+        // late, and has been since we have it.
+        let planned_at = match &certificate.leaf {
+            Some(leaf) if lapse_at < held => planned_at.min(leaf.since),
+            _ => planned_at,
+        };
         Self { planned_at: planned_at.min(lapse_at), lapse_at }
     }
 

@@ -17,6 +17,9 @@ const IN_FLIGHT_AT_MOST: usize = 512;
 /// How far off the moment may be that a CA names for asking again.
 const NAMED_AT_MOST: SignedDuration = SignedDuration::from_hours(24);
 
+/// How often is asked at the rarest about something that is on its way.
+const POLLED_AT_LEAST_EVERY: SignedDuration = SignedDuration::from_mins(1);
+
 /// How often a question that failed is put again, at the rarest, if it may be put more often.
 const AFTER_FAILURE_AT_MOST: SignedDuration = SignedDuration::from_mins(5);
 
@@ -167,7 +170,6 @@ impl Asks {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
         mark.failures = if failed { mark.failures.saturating_add(1) } else { 0 };
-        let not_before = not_before.map(|named| named.min(after(now, NAMED_AT_MOST)));
         mark.state = MarkState::Answered { at: now, not_before };
         marks.iter().map(Mark::due).chain(*decide_at).min()
     }
@@ -180,7 +182,10 @@ impl Mark {
             MarkState::InFlight { deadline_at } => after(deadline_at, GRACE),
             MarkState::Answered { at, not_before } => {
                 let due = after(at, pause(self.every, self.failures));
-                not_before.map_or(due, |named| named.max(at))
+                // What is polled has deadlines of minutes: a CA that names tomorrow is asked sooner.
+                let is_poll = self.every < POLLED_AT_LEAST_EVERY;
+                let most = if is_poll { POLLED_AT_LEAST_EVERY } else { NAMED_AT_MOST };
+                not_before.map_or(due, |named| named.clamp(at, after(at, most)))
             }
         }
     }

@@ -25,6 +25,9 @@ impl Driver {
             self.state.certificates().filter(|(_, _, c)| c.undeclared_at.is_none()).count();
         let is_held = !confirmed && missing.len() > FREELY_REMOVED && missing.len() * 10 > declared;
         self.declare_means(work, intent);
+        if !is_held {
+            self.undeclare_means(work, intent);
+        }
         self.declare_certificates(work, intent);
         let instance = Stream::instance();
         if is_held {
@@ -75,7 +78,6 @@ impl Driver {
                 self.wake_all(work);
             }
         }
-        self.undeclare_means(work, intent);
     }
 
     fn undeclare_means(&mut self, work: &mut Work, intent: &Intent) {
@@ -102,7 +104,7 @@ impl Driver {
             if is_known {
                 continue;
             }
-            let is_new = known.is_none();
+            let is_new = known.is_none_or(|known| known.renamed_to.is_some());
             let stream = Stream::new(StreamKind::Certificate, name.clone());
             self.append(work, &stream, Event::CertificateDeclared(Box::new(spec.clone())));
             if let (true, Some(was)) = (is_new, &spec.was) {

@@ -35,7 +35,7 @@ impl Driver {
         match self.asks.answered(work.now, &subject, ask, not_before, failed) {
             // What tells nothing new changes no decision, and nearly all answers are of this kind.
             // One that does tell becomes a record, and its subject is decided on all the same.
-            Some(again) => self.wakes.set(&subject, Some(again)),
+            Some(again) => self.wakes.postpone(&subject, again, work.now),
             None => {
                 work.dirty.insert(subject.clone());
             }
@@ -86,6 +86,11 @@ impl Driver {
         match reply {
             // Renewal information is a courtesy of its own: its limits say nothing of the rest.
             Reply::Failed(_) if matches!(ask, AskKind::RenewalInfo { .. }) => {}
+            // Without a directory nothing else is ever asked there: whatever is wrong is told.
+            Reply::Failed(failure) if is_unheard(ask, failure.kind) => {
+                let stream = Stream::new(StreamKind::Issuer, issuer.clone());
+                self.append(work, &stream, Event::Blamed(failure.clone()));
+            }
             Reply::Failed(failure) => self.blame(work, issuer, account, failure),
             _ => self.clear(work, issuer),
         }
@@ -158,6 +163,12 @@ impl Driver {
             self.append(work, &stream, Event::Cleared(Empty {}));
         }
     }
+}
+
+/// Returns whether a directory could not be read for a reason that does not pass by itself.
+const fn is_unheard(ask: &AskKind, kind: FailureKind) -> bool {
+    matches!(ask, AskKind::Directory { .. })
+        && matches!(kind, FailureKind::Refused | FailureKind::Unauthorized | FailureKind::Gone)
 }
 
 /// Returns when the CA wants to be asked again.

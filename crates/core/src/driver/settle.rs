@@ -11,7 +11,6 @@ use crate::decide::{self, Decision, Lane, Urgency};
 use crate::event::{Ended, Event, Started};
 use crate::finding;
 use crate::record::{Stream, StreamKind};
-use crate::state::Attempt;
 use crate::words::Name;
 use crate::words::time::after;
 
@@ -51,6 +50,13 @@ impl Wakes {
                     self.by_time.remove(&(before, subject.clone()));
                 }
             }
+        }
+    }
+
+    /// Moves a wake to a later moment; one that is due already stays.
+    pub(super) fn postpone(&mut self, subject: &Subject, at: Timestamp, now: Timestamp) {
+        if self.by_subject.get(subject).is_none_or(|due| *due > now) {
+            self.set(subject, Some(at));
         }
     }
 
@@ -185,11 +191,8 @@ impl Driver {
     fn urgency(&self, work: &Work, subject: &Subject) -> (Option<Urgency>, bool) {
         let Subject::Certificate(id) = subject else { return (None, false) };
         let Some(certificate) = self.state.certificate(*id) else { return (None, false) };
-        let failed = match &certificate.attempt {
-            Attempt::Running(running) => running.before.failures > 0,
-            Attempt::Resting(rest) => rest.failures > 0,
-        };
-        (Some(Urgency::of(&self.context(work), *id, certificate)), failed)
+        let is_doomed = certificate.attempt.is_doomed();
+        (Some(Urgency::of(&self.context(work), *id, certificate)), is_doomed)
     }
 
     /// Returns when the first act in flight must be given up.
@@ -242,8 +245,8 @@ impl Driver {
     /// The spend and the `Started` are one atomic append: both are in this step's batch.
     fn spend(&mut self, work: &mut Work, issuer: &Name, id: crate::state::CertificateId) {
         let Some(certificate) = self.state.name(id).cloned() else { return };
-        let failures = self.state.certificate(id).map_or(0, |c| c.attempt.failures());
-        let admitted = crate::event::OrderAdmitted { certificate, after_failure: failures > 0 };
+        let after_failure = self.state.certificate(id).is_some_and(|c| c.attempt.is_doomed());
+        let admitted = crate::event::OrderAdmitted { certificate, after_failure };
         let stream = Stream::new(StreamKind::Issuer, issuer.clone());
         self.append(work, &stream, Event::OrderAdmitted(admitted));
     }

@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Code, Finding, Severity};
 use crate::decide::{Context, Decision, Runway, holds_newer};
@@ -251,20 +251,29 @@ fn endpoints(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decisio
 /// of the newest one only just now, or not at all. A target in trouble is not waited for: it has a
 /// finding of its own, and must not hide what is wrong elsewhere.
 fn settling_until(cx: &Context<'_>, certificate: &Certificate) -> Option<Timestamp> {
-    let number = certificate.leaf.as_ref()?.number;
+    let leaf = certificate.leaf.as_deref().filter(|leaf| leaf.bundle.is_some())?;
+    let number = leaf.number;
     let settle = |ledger: &Deployment| {
         let spec = cx.state.targets.get(&ledger.target);
         spec.map(|target| target.spec.settle).unwrap_or_default()
     };
-    let awaited = certificate.targets.iter().filter(|ledger| ledger.trouble.is_none());
+    // Who is not waited for: a target in trouble, and one that does not take our leaf at all.
+    let awaited = certificate.targets.iter().filter(|ledger| {
+        ledger.trouble.is_none()
+            && cx.may_write(ledger)
+            && !holds_newer(cx, certificate, ledger, leaf)
+    });
     let each = awaited.map(|ledger| match ledger.step {
         DeployStep::Activated { leaf, at } | DeployStep::Seen { leaf, at } if leaf == number => {
             after(at, settle(ledger))
         }
-        _ => Timestamp::MAX,
+        _ => after(leaf.since, DEPLOYED_WITHIN),
     });
     each.max()
 }
+
+/// How long a new leaf may be on its way to a target before endpoints are judged all the same.
+const DEPLOYED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
 fn judge(
     cx: &Context<'_>,
@@ -287,13 +296,13 @@ fn judge(
         SightState::Ok => old(),
         SightState::CannotLook => None,
         SightState::Expired => say(Code::EndpointExpired, Severity::Emergency),
+        SightState::Revoked => say(Code::EndpointRevoked, Severity::Emergency),
         // Until the leaf of ours was put there, what is wrong may be what it is about to mend.
         _ if is_settling => None,
         SightState::NotYetValid => say(Code::EndpointNotYetValid, Severity::Critical),
         SightState::NameMismatch => say(Code::EndpointNameMismatch, Severity::Critical),
         SightState::Untrusted => say(Code::EndpointUntrusted, Severity::Critical),
         SightState::IncompleteChain => say(Code::EndpointIncompleteChain, Severity::Critical),
-        SightState::Revoked => say(Code::EndpointRevoked, Severity::Emergency),
         SightState::Unreachable => {
             Some((Code::EndpointUnreachable, Severity::Warning, "no connection".into()))
         }

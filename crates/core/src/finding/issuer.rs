@@ -16,6 +16,9 @@ pub fn of_issuer(cx: &Context<'_>, name: &Name, issuer: &Issuer, decision: &mut 
         let code = match (&failure.blame, failure.kind) {
             (_, FailureKind::RateLimited { .. }) => Code::CaRateLimited,
             (Blame::Ourselves, _) => Code::OurselvesFailing,
+            (_, FailureKind::Refused | FailureKind::Unauthorized | FailureKind::Gone) => {
+                Code::CaRefuses
+            }
             _ => Code::CaFailing,
         };
         decision.findings.push(Finding {

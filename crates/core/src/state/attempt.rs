@@ -148,6 +148,19 @@ pub enum AnswerState {
 }
 
 impl Attempt {
+    /// Returns whether the last attempt failed for something of the certificate's own: a name, its
+    /// zone or its solver. Only such take from the share of a budget that is kept for the doomed.
+    #[must_use]
+    pub fn is_doomed(&self) -> bool {
+        let last = match self {
+            Self::Resting(rest) => rest.last.as_deref(),
+            Self::Running(running) => running.before.last.as_deref(),
+        };
+        last.is_some_and(|last| {
+            matches!(last.failure.blame, Blame::Name(_) | Blame::Zone(_) | Blame::Solver(_))
+        })
+    }
+
     /// Returns how many attempts in a row failed.
     #[must_use]
     pub const fn failures(&self) -> u16 {
@@ -312,7 +325,9 @@ impl Running {
                     *doubted = true;
                 }
             }
-            Outcome::Failed(failure) if replacing && is_no(failure.kind) => {
+            Outcome::Failed(failure)
+                if replacing && (is_no(failure.kind) || is_stumble(failure)) =>
+            {
                 // `replaces` is a courtesy. A CA that has lost the predecessor, counts it as another
                 // account's or as replaced already refuses the order for it (RFC 9773 section 5):
                 // the order is made again without, and only then is a refusal one.
@@ -434,6 +449,12 @@ pub(super) fn unanswered(act: &ActKind) -> Failure {
         cause: "it is not known how it ended: no answer came, or this process ended first".into(),
         problem: None,
     }
+}
+
+/// Returns whether a CA answered, with a problem of its own making: some (Pebble 2.10.1) do so
+/// where they cannot find the predecessor.
+fn is_stumble(failure: &Failure) -> bool {
+    failure.kind == FailureKind::Transient && failure.problem.is_some()
 }
 
 impl Ordered {

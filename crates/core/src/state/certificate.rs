@@ -261,6 +261,7 @@ impl Certificate {
         let known: Vec<_> = before.endpoints.iter().cloned().zip(endpoints).collect();
         self.align(&targets, &known);
         self.undeclared_at = None;
+        self.renamed_to = None;
     }
 
     /// Makes one ledger for each declared target and endpoint, keeping what is known of them.

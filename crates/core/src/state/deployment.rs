@@ -160,7 +160,8 @@ impl Deployment {
         let (Some(active), Some(newest)) = (self.active(), newest) else { return };
         let holds_newest = matches!(
             &self.found,
-            Found::Leaf { facts, .. } if facts.fingerprint == newest.facts.fingerprint
+            Found::Leaf { facts, key_matches: true, .. }
+                if facts.fingerprint == newest.facts.fingerprint
         );
         let is_known = !matches!(self.found, Found::Unlookable(_) | Found::Unlooked);
         if active == newest.number && is_known && !holds_newest {

@@ -240,6 +240,9 @@ impl Issuer {
         let ended = self.history.fold(version, at, event);
         match event {
             Event::IssuerDeclared(spec) => {
+                if self.spec.directory != spec.directory {
+                    self.move_to_another_ca();
+                }
                 self.spec = spec.clone();
                 self.declared = true;
             }
@@ -273,6 +276,22 @@ impl Issuer {
         };
         let before = self.trouble.take();
         self.trouble = Some(Box::new(Trouble::again(before.as_deref(), at, failure)));
+    }
+}
+
+impl Issuer {
+    /// Another directory is another CA: nothing that the former one said holds there, and our key
+    /// is not known there yet.
+    fn move_to_another_ca(&mut self) {
+        self.directory = None;
+        self.health = Health::default();
+        self.orders = OrderBudget::default();
+        self.account = match &self.account {
+            Account::Absent => Account::Absent,
+            Account::Keyed { key, .. }
+            | Account::Ready { key, .. }
+            | Account::Refused { key, .. } => Account::Keyed { key: key.clone(), former: None },
+        };
     }
 }
 
