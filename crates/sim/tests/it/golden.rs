@@ -113,6 +113,7 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
         (Stream::instance(), Event::IntentRefused(refused)),
         (Stream::instance(), Event::IntentHeld(held)),
         (stream.clone(), Event::AttemptTroubled(trouble)),
+        (stream.clone(), Event::AnswersDoubted(Empty {})),
         (stream.clone(), Event::Undeclared(Empty {})),
         (stream.clone(), Event::CertificateRenamed(CertificateRenamed { to: Name::new("shop") })),
         (stream.clone(), Event::LeafAdopted(Box::new(leaf.facts.clone()))),
