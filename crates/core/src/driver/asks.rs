@@ -1,6 +1,6 @@
 //! Asks in flight and asked lately: process memory, worth nothing after a restart.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,8 +11,12 @@ use crate::decide::Asking;
 use crate::record::Stream;
 use crate::words::time::after;
 
-/// How many asks may be in flight at once; the others wait for a place.
-const IN_FLIGHT_AT_MOST: usize = 512;
+/// How many looks at endpoints and targets may be in flight at once; the others wait for a place.
+const LOOKS_AT_MOST: usize = 256;
+
+/// How many other questions may be: what renewals wait for never shares a place with looks, of
+/// which dead endpoints may hold as many as there are.
+const QUESTIONS_AT_MOST: usize = 256;
 
 /// How far off the moment may be that a CA names for asking again.
 const NAMED_AT_MOST: SignedDuration = SignedDuration::from_hours(24);
@@ -24,11 +28,61 @@ const POLLED_AT_LEAST_EVERY: SignedDuration = SignedDuration::from_mins(1);
 const AFTER_FAILURE_AT_MOST: SignedDuration = SignedDuration::from_mins(5);
 
 /// What was asked, by whom.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Asks {
     marks: BTreeMap<Subject, Marks>,
+    looks: Pool,
+    questions: Pool,
+}
+
+impl Default for Asks {
+    fn default() -> Self {
+        Self {
+            marks: BTreeMap::new(),
+            looks: Pool::of(LOOKS_AT_MOST),
+            questions: Pool::of(QUESTIONS_AT_MOST),
+        }
+    }
+}
+
+/// Places for asks, and who waits for one: first come, first served.
+#[derive(Debug)]
+struct Pool {
+    at_most: usize,
     in_flight: usize,
-    waiting: BTreeSet<Subject>,
+    waiting: VecDeque<Subject>,
+    /// Who is in `waiting`, so that nobody waits twice.
+    queued: BTreeSet<Subject>,
+}
+
+impl Pool {
+    const fn of(at_most: usize) -> Self {
+        Self { at_most, in_flight: 0, waiting: VecDeque::new(), queued: BTreeSet::new() }
+    }
+
+    const fn is_full(&self) -> bool {
+        self.in_flight >= self.at_most
+    }
+
+    fn wait(&mut self, subject: &Subject) {
+        if self.queued.insert(subject.clone()) {
+            self.waiting.push_back(subject.clone());
+        }
+    }
+
+    /// Returns who waited longest, if there is a place.
+    fn admitted(&mut self) -> Option<Subject> {
+        if self.is_full() {
+            return None;
+        }
+        let subject = self.waiting.pop_front()?;
+        self.queued.remove(&subject);
+        Some(subject)
+    }
+
+    const fn leave(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
 }
 
 /// What one subject asked.
@@ -42,6 +96,7 @@ struct Marks {
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     key: u64,
+    is_look: bool,
     every: SignedDuration,
     failures: u8,
     state: MarkState,
@@ -79,7 +134,7 @@ impl Asks {
             let known = place.map(|place| before.swap_remove(place));
             let (mark, look_at) = self.consider(now, known, key, asking, stream, out);
             if mark.is_none() {
-                self.waiting.insert(subject.clone());
+                self.pool(is_look(&asking.kind)).wait(subject);
             }
             marks.extend(mark);
             again = again.into_iter().chain(look_at).min();
@@ -92,7 +147,7 @@ impl Asks {
                     again = Some(again.map_or(gives_up_at, |at| at.min(gives_up_at)));
                     marks.push(mark);
                 }
-                MarkState::InFlight { .. } => self.in_flight = self.in_flight.saturating_sub(1),
+                MarkState::InFlight { .. } => self.pool(mark.is_look).leave(),
                 MarkState::Answered { .. } => {}
             }
         }
@@ -119,7 +174,7 @@ impl Asks {
                 }
                 MarkState::InFlight { .. } => {
                     // The shell never answered; its place is taken back.
-                    self.in_flight = self.in_flight.saturating_sub(1);
+                    self.pool(mark.is_look).leave();
                     mark.failures
                 }
                 MarkState::Answered { .. } => {
@@ -132,25 +187,31 @@ impl Asks {
                 }
             },
         };
-        if self.in_flight >= IN_FLIGHT_AT_MOST {
+        let is_look = is_look(&asking.kind);
+        let pool = self.pool(is_look);
+        if pool.is_full() {
             return (None, None);
         }
-        self.in_flight += 1;
+        pool.in_flight += 1;
         let deadline_at = after(now, asking.within);
         out.push(Ask { stream: stream.clone(), deadline_at, kind: asking.kind.clone() });
         let state = MarkState::InFlight { deadline_at };
-        let mark = Mark { key, every: asking.every, failures, state };
+        let mark = Mark { key, is_look, every: asking.every, failures, state };
         (Some(mark), Some(after(deadline_at, GRACE)))
     }
 
     /// Returns how many asks are in flight.
     pub(super) const fn in_flight(&self) -> usize {
-        self.in_flight
+        self.looks.in_flight + self.questions.in_flight
+    }
+
+    const fn pool(&mut self, is_look: bool) -> &mut Pool {
+        if is_look { &mut self.looks } else { &mut self.questions }
     }
 
     /// Returns who waited for a place, one for each that is free.
     pub(super) fn admitted(&mut self) -> Option<Subject> {
-        if self.in_flight < IN_FLIGHT_AT_MOST { self.waiting.pop_first() } else { None }
+        self.questions.admitted().or_else(|| self.looks.admitted())
     }
 
     /// Notes an answer. Returns when to decide on the subject again if the answer told nothing: what
@@ -167,7 +228,8 @@ impl Asks {
         let Marks { decide_at, marks } = self.marks.get_mut(subject)?;
         let mark = marks.iter_mut().find(|mark| mark.key == key)?;
         if matches!(mark.state, MarkState::InFlight { .. }) {
-            self.in_flight = self.in_flight.saturating_sub(1);
+            let pool = if mark.is_look { &mut self.looks } else { &mut self.questions };
+            pool.leave();
         }
         mark.failures = if failed { mark.failures.saturating_add(1) } else { 0 };
         mark.state = MarkState::Answered { at: now, not_before };
@@ -199,6 +261,11 @@ fn pause(every: SignedDuration, failures: u8) -> SignedDuration {
     }
     let doubled = every.saturating_mul(1 << failures.min(12));
     doubled.max(SignedDuration::from_secs(1)).min(AFTER_FAILURE_AT_MOST)
+}
+
+/// Returns whether a question is a look at an endpoint or a target.
+const fn is_look(ask: &AskKind) -> bool {
+    matches!(ask, AskKind::Probe { .. } | AskKind::Inspect { .. })
 }
 
 /// Returns what tells one question of a subject from the others: FNV-1a of its kind and object.
@@ -234,5 +301,45 @@ impl Fnv {
         for byte in bytes {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intent::{EndpointSpec, Serves};
+    use crate::record::StreamKind;
+    use crate::words::{Identifier, Name};
+
+    fn put(asks: &mut Asks, number: usize, kind: AskKind) -> usize {
+        let name = Name::new(&alloc::format!("n{number}"));
+        let stream = Stream::new(StreamKind::Issuer, name.clone());
+        let asking =
+            Asking { kind, within: SignedDuration::from_secs(30), every: SignedDuration::ZERO };
+        let mut out = Vec::new();
+        let now = Timestamp::UNIX_EPOCH;
+        asks.put(now, &Subject::Issuer(name), &stream, &[asking], None, &mut out);
+        out.len()
+    }
+
+    #[test]
+    fn looks_at_dead_endpoints_never_take_the_places_of_questions() {
+        let probe = || AskKind::Probe {
+            endpoint: EndpointSpec {
+                server_name: Identifier::new("dead.test").unwrap(),
+                connect_to: None,
+                port: 443,
+                serves: Serves::Ours,
+            },
+        };
+        let mut asks = Asks::default();
+        let put_up: usize = (0..1_000).map(|number| put(&mut asks, number, probe())).sum();
+        assert_eq!(put_up, LOOKS_AT_MOST);
+        assert_eq!(asks.admitted(), None);
+        let directory = AskKind::Directory { issuer: Name::new("ca") };
+        assert_eq!(put(&mut asks, 1_000, directory), 1);
+        asks.looks.leave();
+        let first_to_wait = Subject::Issuer(Name::new(&alloc::format!("n{LOOKS_AT_MOST}")));
+        assert_eq!(asks.admitted(), Some(first_to_wait));
     }
 }
