@@ -92,6 +92,7 @@ impl Driver {
                 self.append(work, &stream, Event::Blamed(failure.clone()));
             }
             Reply::Failed(failure) => self.blame(work, issuer, account, failure),
+            _ if matches!(ask, AskKind::RenewalInfo { .. }) => {}
             _ => self.clear(work, issuer),
         }
     }

@@ -263,7 +263,15 @@ impl Running {
     }
 
     fn see_order(&mut self, at: Timestamp, facts: &OrderFacts) {
-        self.trouble = None;
+        // An order that still waits for the CSR whose sending failed has not come further: the next
+        // try keeps its distance.
+        let is_stuck = matches!(
+            &self.stage,
+            Stage::Ordered(order) if order.finalize_doubted && order.facts.status == facts.status
+        );
+        if !is_stuck {
+            self.trouble = None;
+        }
         match &mut self.stage {
             Stage::Unordered { .. } => {
                 self.stage = Stage::Ordered(Box::new(Ordered::new(at, facts)));
