@@ -112,6 +112,6 @@ mod tests {
         let body = format!(r#"{{"detail":"{}","subproblems":[{sub}0]}}"#, "y".repeat(100_000));
         let problem = of_answer(&answer(400, &[], &body)).unwrap();
         assert_eq!(problem.detail.len(), json::MAX_TEXT);
-        assert_eq!(problem.subproblems.len(), json::MAX_ENTRIES);
+        assert_eq!(problem.subproblems.len(), MAX_SUBPROBLEMS);
     }
 }
