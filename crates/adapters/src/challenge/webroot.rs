@@ -149,3 +149,22 @@ const FILE_MODE: u32 = 0o644;
 
 /// The mode of the directories on the way to them.
 const DIR_MODE: u32 = 0o755;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_somebody_planted_is_replaced_and_never_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("www");
+        let dir = root.join(WELL_KNOWN).join(ACME_CHALLENGE);
+        fs::create_dir_all(&dir).unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, dir.join(".token.perennial-new")).unwrap();
+        present(&root, "token", "token.thumbprint").unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        assert_eq!(fs::read_to_string(dir.join("token")).unwrap(), "token.thumbprint");
+    }
+}

@@ -374,3 +374,33 @@ const VERSION_LEN: usize = 16;
 
 /// How long a file of a certificate may be.
 const MAX_FILE_LEN: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clearing_removes_a_planted_link_and_nothing_that_it_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path(), &Name::new("www")).unwrap();
+        let elsewhere = folder.path().join("keys");
+        for dir in [&layout.folder, &elsewhere] {
+            fs::create_dir(dir).unwrap();
+        }
+        fs::write(elsewhere.join("account"), "key").unwrap();
+        let link = layout.folder.join(format!("{STAGING}x"));
+        std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+        let steps = layout.plan_clear().unwrap();
+        let removed = |step: &Step| matches!(step, Step::Remove(path) if *path == link);
+        assert!(steps.len() == 1 && steps.iter().all(removed), "{steps:?}");
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("fullchain.pem");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+        assert!(read(&pipe).is_err());
+    }
+}
