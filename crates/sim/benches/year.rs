@@ -25,6 +25,6 @@ fn main() {
     let took = begun.elapsed();
     let (steps, records) = (world.steps(), world.journal().count());
     println!("{count} certificates, one year: {:.2} s", took.as_secs_f64());
-    println!("{steps} steps, {records} records, {} orders", world.checks.orders());
+    println!("{steps} steps, {records} records");
     println!("{} ns each step, the outside included", took.as_nanos() / u128::from(steps.max(1)));
 }
