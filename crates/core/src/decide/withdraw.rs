@@ -3,7 +3,8 @@
 //! An answer is needed while its authorization is pending in a running attempt. Everything else is
 //! taken down: after success, after failure, after a crash that left nobody knowing whether it ever
 //! went up. Withdrawing what is not there is fine, so it is simply done. What cannot be withdrawn
-//! for two days is given up with a finding (law 4); it does not hold back the next attempt.
+//! is a finding from the third failure on, and is given up after two days, which the journal says
+//! (law 4); it does not hold back the next attempt.
 
 use super::authorize::PRESENT_WITHIN;
 use super::{Context, Decision, Lane, retry};

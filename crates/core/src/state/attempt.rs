@@ -99,8 +99,6 @@ pub struct Ordered {
     pub authorizations: Vec<Authorization>,
     /// Whether a `Finalize` was sent whose outcome is not known: ask before sending again.
     pub finalize_doubted: bool,
-    /// Whether the CSR was sent and taken.
-    pub finalized: bool,
 }
 
 /// One authorization of the order.
@@ -372,7 +370,6 @@ impl Running {
         let Stage::Ordered(order) = &mut self.stage else { return };
         match outcome {
             Outcome::Done(Fact::Order(facts)) => {
-                order.finalized = true;
                 order.finalize_doubted = false;
                 order.see(at, facts);
             }
@@ -479,7 +476,6 @@ impl Ordered {
             since: at,
             authorizations: authorizations.collect(),
             finalize_doubted: false,
-            finalized: false,
         }
     }
 
@@ -498,7 +494,6 @@ impl Ordered {
         }
         // The CA has told how it stands: what `Finalize` did is known now.
         self.finalize_doubted = false;
-        self.finalized = matches!(facts.status, OrderStatus::Processing | OrderStatus::Valid);
     }
 }
 

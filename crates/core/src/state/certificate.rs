@@ -14,8 +14,8 @@ use crate::action::{ActKind, Fact, Outcome};
 use crate::event::{EndpointSeen, Event, Reason, RenewalInfoSeen};
 use crate::intent::{CertificateSpec, KeyRotation, Serves};
 use crate::words::{
-    Answer, BundleId, Failure, Fingerprint, Identifier, LeafFacts, Name, Permille, SightState,
-    Slot, SuggestedWindow, Url,
+    Answer, BundleId, Failure, Fingerprint, LeafFacts, Name, Permille, SightState, Slot,
+    SuggestedWindow, Url,
 };
 
 /// A declared certificate; it lives through all its renewals.
@@ -179,11 +179,6 @@ impl Certificate {
     #[must_use]
     pub fn covers_all(&self, leaf: &LeafFacts) -> bool {
         self.spec.identifiers.iter().all(|wanted| leaf.covers(wanted))
-    }
-
-    /// Returns the declared names that a leaf does not cover.
-    pub fn missing_from<'a>(&'a self, leaf: &'a LeafFacts) -> impl Iterator<Item = &'a Identifier> {
-        self.spec.identifiers.iter().filter(|wanted| !leaf.covers(wanted))
     }
 
     /// Returns whether every address of every endpoint that is ours to serve shows this leaf.

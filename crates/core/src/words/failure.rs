@@ -49,7 +49,8 @@ pub enum FailureKind {
     AccountUnknown,
     /// The thing asked for is no more: order, authorization or challenge answered 404 or expired.
     Gone,
-    /// The predecessor named in `replaces` is replaced already (RFC 9773 section 5).
+    /// The CA refuses the order for its `replaces`: the predecessor is replaced already, or it does
+    /// not know it as ours (RFC 9773 section 5). The order is made again without.
     AlreadyReplaced,
     /// It cannot be known whether the act took effect: the answer was lost.
     Unknown,
