@@ -99,6 +99,20 @@ pub enum KeyAlgorithm {
     Rsa4096,
 }
 
+impl KeyAlgorithm {
+    /// Returns what a leaf for such a key says of it.
+    #[must_use]
+    pub const fn kind(self) -> KeyKind {
+        match self {
+            Self::EcdsaP256 => KeyKind::EcdsaP256,
+            Self::EcdsaP384 => KeyKind::EcdsaP384,
+            Self::Rsa2048 => KeyKind::Rsa { bits: 2048 },
+            Self::Rsa3072 => KeyKind::Rsa { bits: 3072 },
+            Self::Rsa4096 => KeyKind::Rsa { bits: 4096 },
+        }
+    }
+}
+
 /// What is learnt when a key is made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyFacts {
@@ -129,6 +143,68 @@ pub struct LeafFacts {
     pub for_servers: bool,
     /// Whether each certificate of the chain is signed by the next one.
     pub chain_in_order: bool,
+    /// What clients may have come to depend on; not known of leaves read by the first release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traits: Option<Box<Traits>>,
+    /// Whether the chain leads to a root that clients of this issuer have, as the one who fetched it
+    /// from the CA judged; not known where nobody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trusted: Option<bool>,
+}
+
+/// What clients may have come to depend on, besides names and dates: compared when one leaf is to
+/// take another's place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traits {
+    /// What kind of key it certifies.
+    pub key_kind: KeyKind,
+    /// Whether it may also prove a TLS client (mutual TLS between servers).
+    pub for_clients: bool,
+    /// The certificates above the leaf, as delivered.
+    pub above: Box<[Link]>,
+    /// Who issued the topmost certificate of the chain as delivered: the root's name, whether or not
+    /// the root itself was sent along.
+    pub root: Box<str>,
+}
+
+/// One certificate above a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Which certificate.
+    pub fingerprint: Fingerprint,
+    /// Which key it certifies.
+    pub key: KeyId,
+}
+
+/// What kind of key a leaf certifies. Unlike [`KeyAlgorithm`] this is what others may have chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyKind {
+    /// ECDSA on P-256.
+    EcdsaP256,
+    /// ECDSA on P-384.
+    EcdsaP384,
+    /// RSA.
+    Rsa {
+        /// The length of its modulus.
+        bits: u16,
+    },
+    /// Ed25519.
+    Ed25519,
+    /// Something else.
+    Other,
+}
+
+impl fmt::Display for KeyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EcdsaP256 => f.write_str("ECDSA P-256"),
+            Self::EcdsaP384 => f.write_str("ECDSA P-384"),
+            Self::Rsa { bits } => write!(f, "RSA {bits}"),
+            Self::Ed25519 => f.write_str("Ed25519"),
+            Self::Other => f.write_str("of another kind"),
+        }
+    }
 }
 
 impl LeafFacts {

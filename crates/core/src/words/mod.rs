@@ -18,7 +18,9 @@ pub use acme::{
 };
 pub use challenge::{Answer, ChallengeKind, Place, Showing};
 pub use failure::{Blame, Failure, FailureKind};
-pub use leaf::{BundleId, Fingerprint, KeyAlgorithm, KeyFacts, KeyId, LeafFacts, Slot};
+pub use leaf::{
+    BundleId, Fingerprint, KeyAlgorithm, KeyFacts, KeyId, KeyKind, LeafFacts, Link, Slot, Traits,
+};
 pub use name::{Identifier, IdentifierError, Name};
 pub use problem::{RateLimit, blame_problem, blame_status};
 pub use sight::{Handshake, Installed, Sight, SightState};

@@ -37,6 +37,8 @@ fn leaf(number: u8, age: i64, left: i64) -> LeafFacts {
         ari_id: None,
         for_servers: true,
         chain_in_order: true,
+        traits: None,
+        trusted: None,
     }
 }
 

@@ -167,6 +167,8 @@ fn leaf(names: &[&str], not_before: &str, not_after: &str) -> LeafFacts {
         ari_id: None,
         for_servers: true,
         chain_in_order: true,
+        traits: None,
+        trusted: None,
     }
 }
 

@@ -57,7 +57,9 @@ pub(super) fn read(der: &[u8]) -> Result<GoodCsr, Problem> {
     let spki = info.subject_pki.raw.to_vec();
     let key = info.subject_pki.subject_public_key.data.to_vec();
     let id = KeyId(perennial_wire::digest::sha256(&spki));
-    Ok(GoodCsr { csr: Csr { identifiers: identifiers.into(), key: id }, spki, key })
+    let key_kind = perennial_wire::x509::key_kind(&spki)
+        .map_err(|error| bad(format!("CSR contains a bad key: {error}")))?;
+    Ok(GoodCsr { csr: Csr { identifiers: identifiers.into(), key: id, key_kind }, spki, key })
 }
 
 fn identifier(name: &GeneralName<'_>) -> Result<Identifier, Problem> {

@@ -214,6 +214,7 @@ fn config(setup: &CaSetup, base: &str, authority: &Authority) -> CaConfig {
     CaConfig {
         profiles,
         issued_by: authority.name.as_str().into(),
+        root: authority.root_name.as_str().into(),
         authority_key_id: authority.key_id.clone().into(),
         external_accounts: accounts.collect(),
         caa_identities: setup.caa_identities.iter().map(|name| name.as_str().into()).collect(),

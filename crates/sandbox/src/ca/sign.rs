@@ -21,6 +21,8 @@ pub(super) struct Authority {
     pub(super) key_id: Vec<u8>,
     /// The name it signs with.
     pub(super) name: String,
+    /// The root's name.
+    pub(super) root_name: String,
     /// When the first of both ends.
     pub(super) not_after: Timestamp,
     issuer: Issuer<'static, KeyPair>,
@@ -41,7 +43,8 @@ impl Authority {
     fn make(name: &str, now: Timestamp) -> Result<Self, rcgen::Error> {
         let begins = after(now, SignedDuration::from_hours(-24));
         let root_key = KeyPair::generate()?;
-        let root_params = authority(&format!("{name} Root X1"), begins, after(now, ROOT_LIFE));
+        let root_name = format!("{name} Root X1");
+        let root_params = authority(&root_name, begins, after(now, ROOT_LIFE));
         let root = root_params.self_signed(&root_key)?;
         let root_issuer = Issuer::new(root_params, root_key);
         let key = KeyPair::generate()?;
@@ -52,7 +55,7 @@ impl Authority {
         let key_id = params.key_identifier(&key);
         let (root_pem, intermediate_pem) = (root.pem(), intermediate.pem());
         let issuer = Issuer::new(params, key);
-        Ok(Self { root_pem, intermediate_pem, key_id, name, not_after, issuer })
+        Ok(Self { root_pem, intermediate_pem, key_id, name, root_name, not_after, issuer })
     }
 
     /// Makes a leaf; returns it with the intermediate as PEM, leaf first.
@@ -71,6 +74,9 @@ impl Authority {
         }
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        if leaf.for_clients {
+            params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+        }
         params.use_authority_key_identifier_extension = true;
         params.is_ca = IsCa::ExplicitNoCa;
         let key = SubjectPublicKeyInfo::from_der(spki)?;

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::action::{AccountRef, ActKind, Fact, Outcome};
 use perennial_core::words::{
-    Answer, Blame, ChallengeKind, Failure, FailureKind, Name, after, blame_problem,
+    Answer, Blame, ChallengeKind, Failure, FailureKind, KeyId, KeyKind, Name, after, blame_problem,
 };
 
 use super::outside::Outside;
@@ -192,15 +192,13 @@ impl Outside {
                 (account.issuer.clone(), "respond to a challenge", request)
             }
             ActKind::Finalize { account, finalize, identifiers, key, .. } => {
-                let key = self.shelf.keys.get(key).map(|facts| facts.id);
+                // A key that is not there is what the checker looks for.
+                let key = self.shelf.keys.get(key).map_or(KeyId([0; 32]), |facts| facts.id);
+                let key_kind = self.shelf.kinds.get(&key).copied().unwrap_or(KeyKind::Other);
                 let request = CaRequest::Finalize {
                     account: account.url.clone(),
                     finalize: finalize.clone(),
-                    csr: Csr {
-                        identifiers: identifiers.clone(),
-                        // A key that is not there is what the checker looks for.
-                        key: key.unwrap_or(perennial_core::words::KeyId([0; 32])),
-                    },
+                    csr: Csr { identifiers: identifiers.clone(), key, key_kind },
                 };
                 (account.issuer.clone(), "finalize the order", request)
             }

@@ -161,7 +161,8 @@ impl Outside {
             Exchange::Fact(CaFact::Authorization(facts)) => Reply::Authorization(facts),
             Exchange::Fact(CaFact::RenewalInfo(facts)) => Reply::RenewalInfo(facts),
             Exchange::Fact(CaFact::Certificate(leaf)) => {
-                let facts = leaf.facts();
+                let mut facts = leaf.facts();
+                facts.trusted = self.cas.get(issuer).map(|ca| ca.config.root_trusted);
                 self.shelf.chains.insert(facts.fingerprint, Arc::new(facts.clone()));
                 Reply::Chain(Box::new(facts))
             }

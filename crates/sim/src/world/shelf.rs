@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use perennial_core::words::{
-    BundleId, Fingerprint, KeyAlgorithm, KeyFacts, KeyId, LeafFacts, Slot,
+    BundleId, Fingerprint, KeyAlgorithm, KeyFacts, KeyId, KeyKind, LeafFacts, Slot,
 };
 
 /// A leaf with its key, as it is installed.
@@ -23,6 +23,8 @@ pub struct Bundle {
 pub struct Shelf {
     /// The keys by slot.
     pub keys: BTreeMap<Slot, KeyFacts>,
+    /// What kind of key each is.
+    pub kinds: BTreeMap<KeyId, KeyKind>,
     /// The chains by leaf.
     pub chains: BTreeMap<Fingerprint, Arc<LeafFacts>>,
     /// The bundles.
@@ -32,7 +34,7 @@ pub struct Shelf {
 
 impl Shelf {
     /// Makes the key of a slot, or returns the one that is there.
-    pub fn make_key(&mut self, slot: &Slot, _: KeyAlgorithm) -> KeyFacts {
+    pub fn make_key(&mut self, slot: &Slot, algorithm: KeyAlgorithm) -> KeyFacts {
         if let Some(known) = self.keys.get(slot) {
             return known.clone();
         }
@@ -43,6 +45,7 @@ impl Shelf {
         }
         let thumbprint = format!("thumbprint-{}", self.made).into();
         let facts = KeyFacts { id: KeyId(digest), thumbprint };
+        self.kinds.insert(facts.id, algorithm.kind());
         self.keys.insert(slot.clone(), facts.clone());
         facts
     }

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use perennial_core::words::{Fingerprint, KeyId, LeafFacts};
+use perennial_core::words::{Fingerprint, KeyId, KeyKind, LeafFacts};
 pub use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
@@ -166,6 +166,15 @@ pub fn fingerprint(der: &[u8]) -> Fingerprint {
 #[must_use]
 pub fn key_id(spki: &[u8]) -> KeyId {
     KeyId(sha256(spki))
+}
+
+/// Returns what kind of key an SPKI in DER holds.
+///
+/// # Errors
+///
+/// Returns why it cannot be read.
+pub fn key_kind(spki: &[u8]) -> Result<KeyKind, X509Error> {
+    read::key_kind(spki)
 }
 
 /// Returns whether a leaf certifies the key with this SPKI.

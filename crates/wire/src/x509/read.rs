@@ -3,13 +3,18 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use perennial_core::words::{AriCertId, Identifier, LeafFacts, Validity};
+use perennial_core::words::{AriCertId, Identifier, KeyKind, LeafFacts, Link, Traits, Validity};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::error::X509Error as ParserError;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::oid_registry::{
+    OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION,
+    OID_SIG_ED25519,
+};
 use x509_parser::prelude::FromDer as _;
+use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
-use x509_parser::x509::X509Name;
+use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
 use super::{Chain, X509Error, fingerprint, key_id};
 
@@ -38,7 +43,70 @@ pub(super) fn facts(chain: &Chain) -> Result<LeafFacts, X509Error> {
         ari_id: ari_id(leaf),
         for_servers: for_servers(leaf),
         chain_in_order: in_order(&certificates),
+        traits: Some(Box::new(traits(chain, leaf, issuers))),
+        trusted: None,
     })
+}
+
+fn traits(chain: &Chain, leaf: &X509Certificate<'_>, issuers: &[X509Certificate<'_>]) -> Traits {
+    let above = chain.rest().iter().zip(issuers).map(|(der, issuer)| Link {
+        fingerprint: fingerprint(der),
+        key: key_id(issuer.public_key().raw),
+    });
+    Traits {
+        key_kind: key_kind_of(leaf.public_key()),
+        for_clients: for_clients(leaf),
+        above: above.collect(),
+        root: issued_by(issuers.last().unwrap_or(leaf).issuer()).into(),
+    }
+}
+
+/// Returns what kind of key an SPKI in DER holds.
+pub(super) fn key_kind(spki: &[u8]) -> Result<KeyKind, X509Error> {
+    let malformed = |cause: String| X509Error::Malformed { number: 1, cause };
+    let (_, spki) =
+        SubjectPublicKeyInfo::from_der(spki).map_err(|error| malformed(error.to_string()))?;
+    Ok(key_kind_of(&spki))
+}
+
+/// Source: RFC 3279 section 2.3.1 (RSA), RFC 5480 section 2.1.1 (curves), RFC 8410 section 3.
+fn key_kind_of(spki: &SubjectPublicKeyInfo<'_>) -> KeyKind {
+    let algorithm = &spki.algorithm;
+    if algorithm.algorithm == OID_PKCS1_RSAENCRYPTION {
+        return match spki.parsed() {
+            Ok(PublicKey::RSA(key)) => {
+                KeyKind::Rsa { bits: u16::try_from(key.key_size()).unwrap_or(u16::MAX) }
+            }
+            _ => KeyKind::Other,
+        };
+    }
+    if algorithm.algorithm == OID_SIG_ED25519 {
+        return KeyKind::Ed25519;
+    }
+    let curve = algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
+    match curve {
+        Some(curve) if algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY => {
+            if curve == OID_EC_P256 {
+                KeyKind::EcdsaP256
+            } else if curve == OID_NIST_EC_P384 {
+                KeyKind::EcdsaP384
+            } else {
+                KeyKind::Other
+            }
+        }
+        _ => KeyKind::Other,
+    }
+}
+
+/// A leaf may prove a client unless its extended key usage leaves that out.
+///
+/// Source: RFC 5280 section 4.2.1.12.
+fn for_clients(leaf: &X509Certificate<'_>) -> bool {
+    match leaf.extended_key_usage() {
+        Ok(None) => true,
+        Ok(Some(usage)) => usage.value.any || usage.value.client_auth,
+        Err(_) => false,
+    }
 }
 
 pub(super) fn spki(der: &[u8]) -> Result<&[u8], X509Error> {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use perennial_core::words::Identifier;
+use perennial_core::words::{Identifier, KeyAlgorithm, Link};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType, SerialNumber,
@@ -77,6 +77,55 @@ fn a_leaf_tells_its_names_dates_key_and_issuer() {
         key_matches(&leaf, &rcgen::PublicKeyData::subject_public_key_info(&key)).unwrap(),
         "the key is its own"
     );
+}
+
+#[test]
+fn a_leaf_tells_what_clients_may_depend_on() {
+    let root = authority("Example", "Root X1", 900);
+    let key = KeyPair::generate().unwrap();
+    let mut above = CertificateParams::default();
+    above.distinguished_name.push(DnType::CommonName, "CA 1");
+    above.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = above.signed_by(&key, &root.issuer).unwrap().der().clone();
+    let ca_key = key_id(&rcgen::PublicKeyData::subject_public_key_info(&key));
+    let ca = Authority { der: ca, issuer: Issuer::new(above, key) };
+
+    let mut both = params(&["a.example.org"]);
+    both.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+    let (leaf, _) = issue(&both, &ca);
+    let told = |rest: &[&CertificateDer<'static>]| {
+        let all = std::iter::once(&leaf).chain(rest.iter().copied()).cloned().collect();
+        *Chain::from_der(all).unwrap().facts().unwrap().traits.unwrap()
+    };
+    let link = Link { fingerprint: fingerprint(&ca.der), key: ca_key };
+    let traits = told(&[&ca.der]);
+    assert_eq!(traits.key_kind, KeyKind::EcdsaP256);
+    assert!(traits.for_clients);
+    assert_eq!(*traits.above, [link]);
+    assert_eq!(&*traits.root, "Example Root X1", "named though it was not sent");
+    assert_eq!(told(&[&ca.der, &root.der]).root, traits.root, "and the same if it was");
+
+    let (server_only, _) = issue(&params(&["a.example.org"]), &ca);
+    let facts = Chain::from_der(vec![server_only]).unwrap().facts().unwrap();
+    assert!(!facts.traits.unwrap().for_clients);
+}
+
+#[test]
+fn the_kind_of_a_key_is_told() {
+    let kind = |algorithm| {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        key_kind(&rcgen::PublicKeyData::subject_public_key_info(&key)).unwrap()
+    };
+    assert_eq!(kind(&rcgen::PKCS_ECDSA_P256_SHA256), KeyKind::EcdsaP256);
+    assert_eq!(kind(&rcgen::PKCS_ECDSA_P384_SHA384), KeyKind::EcdsaP384);
+    assert_eq!(kind(&rcgen::PKCS_ED25519), KeyKind::Ed25519);
+    for algorithm in [KeyAlgorithm::Rsa2048, KeyAlgorithm::Rsa3072] {
+        let pkcs8 = crate::key::KeyPair::generate(algorithm).unwrap();
+        let key = KeyPair::try_from(pkcs8.as_slice()).unwrap();
+        let spki = rcgen::PublicKeyData::subject_public_key_info(&key);
+        assert_eq!(key_kind(&spki).unwrap(), algorithm.kind());
+    }
+    assert!(key_kind(b"no key").is_err());
 }
 
 #[test]

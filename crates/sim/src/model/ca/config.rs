@@ -13,6 +13,12 @@ pub struct CaConfig {
     pub base: Box<str>,
     /// The name it signs with.
     pub issued_by: Box<str>,
+    /// The name of the root above it.
+    pub root: Box<str>,
+    /// Whether clients have that root.
+    pub root_trusted: bool,
+    /// Whether its leaves may prove clients too.
+    pub for_clients: bool,
     /// The key identifier it signs with: the first half of what renewal information calls a leaf.
     pub authority_key_id: Box<[u8]>,
     /// When the first certificate above its leaves ends.
@@ -157,6 +163,9 @@ impl CaConfig {
         Self {
             base: base.into(),
             issued_by: "Sandbox YE1".into(),
+            root: "Sandbox Root X1".into(),
+            root_trusted: true,
+            for_clients: false,
             authority_key_id: (0..20).collect(),
             chain_not_after,
             profiles: lets_encrypt_profiles(),

@@ -112,6 +112,9 @@ impl Ca {
             profile,
             issued_by: self.config.issued_by.clone(),
             chain_not_after: self.config.chain_not_after,
+            key_kind: csr.key_kind,
+            for_clients: self.config.for_clients,
+            root: self.config.root.clone(),
         }
     }
 

@@ -6,8 +6,8 @@
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::words::{
     AccountFacts, AriCertId, AuthorizationFacts, ChallengeFacts, ChallengeKind, DirectoryFacts,
-    Fingerprint, Identifier, KeyId, LeafFacts, OrderFacts, Problem, RenewalInfoFacts, Url,
-    Validity,
+    Fingerprint, Identifier, KeyId, KeyKind, LeafFacts, Link, OrderFacts, Problem,
+    RenewalInfoFacts, Traits, Url, Validity,
 };
 
 /// What is asked of the CA. Requests with an `account` are signed by that account's key.
@@ -127,6 +127,8 @@ pub struct Csr {
     pub identifiers: Box<[Identifier]>,
     /// Its key.
     pub key: KeyId,
+    /// What kind of key that is.
+    pub key_kind: KeyKind,
 }
 
 /// A serial number: its DER value octets, with a leading zero where the first bit would be set.
@@ -203,6 +205,12 @@ pub struct IssuedLeaf {
     pub issued_by: Box<str>,
     /// The earliest end of the certificates above it.
     pub chain_not_after: Timestamp,
+    /// What kind of key it certifies.
+    pub key_kind: KeyKind,
+    /// Whether it may prove clients too.
+    pub for_clients: bool,
+    /// The name of the root above.
+    pub root: Box<str>,
 }
 
 impl IssuedLeaf {
@@ -226,7 +234,26 @@ impl IssuedLeaf {
             ari_id: Some(self.ari_id.clone()),
             for_servers: true,
             chain_in_order: true,
+            traits: Some(Box::new(Traits {
+                key_kind: self.key_kind,
+                for_clients: self.for_clients,
+                above: [self.intermediate()].into(),
+                root: self.root.clone(),
+            })),
+            trusted: None,
         }
+    }
+
+    /// Returns the certificate above it: another name below another root is another one, and each
+    /// has a key of its own. The digests stand for DER that a simulation does not make.
+    fn intermediate(&self) -> Link {
+        let mut digest = [0; 32];
+        for (index, byte) in self.issued_by.bytes().chain(self.root.bytes()).enumerate() {
+            if let Some(place) = digest.get_mut(index % 32) {
+                *place = byte.wrapping_add(u8::rotate_left(*place, 3));
+            }
+        }
+        Link { fingerprint: Fingerprint(digest), key: KeyId(digest.map(|byte| !byte)) }
     }
 }
 

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::words::{
-    AriCertId, AuthorizationFacts, Identifier, KeyId, OrderFacts, OrderStatus, Permille, Url, after,
+    AriCertId, AuthorizationFacts, Identifier, KeyId, KeyKind, OrderFacts, OrderStatus, Permille,
+    Url, after,
 };
 
 use super::*;
@@ -104,7 +105,8 @@ impl Bench {
     }
 
     fn finalize(&mut self, order: &OrderFacts, names: &str) -> CaAnswer {
-        let csr = Csr { identifiers: ids(names), key: KeyId([7; 32]) };
+        let csr =
+            Csr { identifiers: ids(names), key: KeyId([7; 32]), key_kind: KeyKind::EcdsaP256 };
         let finalize = order.finalize.clone().unwrap();
         self.ask(&CaRequest::Finalize { account: self.account.clone(), finalize, csr })
     }
