@@ -274,7 +274,7 @@ fn unchanged(driver: &Driver, ask: &Ask) -> Reply {
     let certificate = state.id(&ask.stream.name).and_then(|id| state.certificate(id));
     match (&ask.kind, certificate) {
         (AskKind::Probe { .. }, Some(certificate)) => {
-            let leaf = Some(Box::new(certificate.leaf.as_ref().unwrap().facts.clone()));
+            let leaf = Some(certificate.leaf.as_ref().unwrap().facts.clone());
             let shown = certificate.endpoints[0].shown.as_ref().unwrap();
             let shake = |address| Handshake {
                 address,
@@ -286,7 +286,7 @@ fn unchanged(driver: &Driver, ask: &Ask) -> Reply {
             Reply::Sight(Sight { handshakes })
         }
         (AskKind::Inspect { .. }, Some(certificate)) => {
-            let leaf = Some(Box::new(certificate.leaf.as_ref().unwrap().facts.clone()));
+            let leaf = Some(certificate.leaf.as_ref().unwrap().facts.clone());
             Reply::Installed(perennial_core::words::Installed {
                 leaf,
                 ours: true,

@@ -5,6 +5,7 @@
 //! exist, the daemon's and the simulator's.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::fmt;
 
 use jiff::Timestamp;
@@ -79,7 +80,7 @@ pub enum ActKind {
         /// Where, and as whom.
         account: AccountRef,
         /// For which names.
-        identifiers: Box<[Identifier]>,
+        identifiers: Arc<[Identifier]>,
         /// Under which profile.
         profile: Option<Box<str>>,
         /// Which leaf it replaces.
@@ -113,7 +114,7 @@ pub enum ActKind {
         /// The order's own URL.
         order: Url,
         /// For which names.
-        identifiers: Box<[Identifier]>,
+        identifiers: Arc<[Identifier]>,
         /// With which key.
         key: Slot,
     },
@@ -292,7 +293,7 @@ pub enum Reply {
     /// To `Authorization`.
     Authorization(AuthorizationFacts),
     /// To `Chain`.
-    Chain(Box<LeafFacts>),
+    Chain(Arc<LeafFacts>),
     /// To `RenewalInfo`.
     RenewalInfo(RenewalInfoFacts),
     /// To `Locate`.

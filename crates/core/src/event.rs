@@ -6,6 +6,7 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use jiff::Timestamp;
@@ -138,7 +139,7 @@ events! {
     /// The leaf of the certificate that this one was declared as before.
     LeafInherited(Box<Leaf>) = "leaf.inherited",
     /// A valid leaf that somebody else installed is taken on with its own schedule.
-    LeafAdopted(Box<LeafFacts>) = "leaf.adopted",
+    LeafAdopted(Arc<LeafFacts>) = "leaf.adopted",
     /// The CA's suggestion of when to renew, and where in it we go.
     RenewalInfoSeen(RenewalInfoSeen) = "renewal-info.seen",
     /// A person asked for a renewal.
@@ -162,7 +163,7 @@ events! {
     /// The process that had put up answers ended; whether they are up still is not known.
     AnswersDoubted(Empty) = "answers.doubted",
     /// The issued chain was fetched and is in the store.
-    ChainSeen(Box<LeafFacts>) = "chain.seen",
+    ChainSeen(Arc<LeafFacts>) = "chain.seen",
     /// A withdrawal was given up after many tries.
     WithdrawalAbandoned(Answer) = "withdrawal.abandoned",
 }
@@ -319,7 +320,7 @@ pub struct AttemptBegan {
     /// By whom.
     pub issuer: Name,
     /// For which names.
-    pub identifiers: Box<[Identifier]>,
+    pub identifiers: Arc<[Identifier]>,
     /// With which key.
     pub key: Slot,
     /// Under which profile.

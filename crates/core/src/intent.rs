@@ -4,6 +4,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -81,13 +82,13 @@ pub struct TargetSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertificateSpec {
     /// The names, sorted, without repetition; never empty.
-    pub identifiers: Box<[Identifier]>,
+    pub identifiers: Arc<[Identifier]>,
     /// The issuers allowed, in the order of preference; never empty.
-    pub issuers: Box<[Name]>,
+    pub issuers: Arc<[Name]>,
     /// Which solver answers for which name: chosen once, by the longest matching zone.
-    pub solvers: Box<[Name]>,
+    pub solvers: Arc<[Name]>,
     /// The targets that take it.
-    pub targets: Box<[Name]>,
+    pub targets: Arc<[Name]>,
     /// Where clients meet the names. Empty means: nothing can be seen, which is a finding.
     pub endpoints: Box<[EndpointSpec]>,
     /// Which key is made.
@@ -150,7 +151,7 @@ pub fn solver_for<'a>(
     identifier: &Identifier,
 ) -> Option<(&'a Name, &'a SolverSpec)> {
     let mut best: Option<(usize, &Name, &SolverSpec)> = None;
-    for name in &spec.solvers {
+    for name in &*spec.solvers {
         let Some(solver) = solvers(name) else { continue };
         let Some(length) = solver.matches(identifier) else { continue };
         if best.is_none_or(|(longest, ..)| longest < length) {

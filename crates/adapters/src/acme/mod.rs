@@ -135,7 +135,7 @@ impl Client {
                 self.authorization(account, authorization).await.map(Reply::Authorization)
             }
             AskKind::Chain { account, certificate } => {
-                self.chain(account, certificate).await.map(|facts| Reply::Chain(Box::new(facts)))
+                self.chain(account, certificate).await.map(|facts| Reply::Chain(Arc::new(facts)))
             }
             AskKind::RenewalInfo { issuer, leaf } => {
                 self.renewal_info(issuer, leaf).await.map(Reply::RenewalInfo)

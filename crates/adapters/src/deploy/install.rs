@@ -3,6 +3,8 @@
 //! Everything here is blocking and may be stopped by a crash after any step; repeating it from the
 //! beginning finishes it.
 
+use std::sync::Arc;
+
 use perennial_core::words::{BundleId, Installed, LeafFacts};
 use perennial_wire::private_key;
 use perennial_wire::shelf::Bundle;
@@ -108,7 +110,7 @@ fn chosen<'a>(
 pub(super) fn leaf_before(
     layout: &Layout,
     switched: Switched,
-) -> Result<Option<Box<LeafFacts>>, Trouble> {
+) -> Result<Option<Arc<LeafFacts>>, Trouble> {
     if switched == Switched::Nothing {
         return Ok(None);
     }
@@ -200,11 +202,11 @@ fn staged_leaves(layout: &Layout) -> Result<Vec<perennial_core::words::Fingerpri
 }
 
 /// Reads the leaf in a file; nothing if there is no file, or no leaf that can be read in it.
-fn leaf_at(path: &std::path::Path) -> Result<Option<Box<LeafFacts>>, Trouble> {
+fn leaf_at(path: &std::path::Path) -> Result<Option<Arc<LeafFacts>>, Trouble> {
     let Some((_, pem)) = read(path)? else { return Ok(None) };
     let facts = Chain::from_pem(&pem).and_then(|chain| chain.facts());
     if let Err(error) = &facts {
         tracing::warn!(path = %path.display(), %error, "no leaf can be read here");
     }
-    Ok(facts.ok().map(Box::new))
+    Ok(facts.ok().map(Arc::new))
 }

@@ -133,7 +133,7 @@ impl Probe {
             Handshake {
                 address,
                 state: judged.state,
-                leaf: judged.leaf.map(Box::new),
+                leaf: judged.leaf.map(Arc::new),
                 cause: (!causes.is_empty()).then(|| causes.join("; ").into()),
             }
         });

@@ -5,6 +5,7 @@
 //! lie) the file must say it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use perennial_core::intent::{CertificateSpec, Intent, IssuerKind, KeyRotation};
 use perennial_core::words::{ChallengeKind, Identifier, KeyAlgorithm, Name};
@@ -46,7 +47,7 @@ impl Meaning<'_> {
             targets: Declared::of(&raw.target),
             certificates: Declared::of(&raw.certificate),
         };
-        let mut seen: HashMap<Box<[Identifier]>, Name> = HashMap::new();
+        let mut seen: HashMap<Arc<[Identifier]>, Name> = HashMap::new();
         for (name, section) in self.named("certificate", &raw.certificate) {
             let Some(spec) = self.certificate(&name, section, &things, intent) else { continue };
             if let Some(other) = seen.get(&spec.identifiers) {

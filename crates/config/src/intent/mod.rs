@@ -182,8 +182,8 @@ impl Meaning<'_> {
             return;
         }
         let specs = || intent.certificates.values();
-        let issuers: HashSet<&str> = specs().flat_map(|s| &s.issuers).map(Name::as_str).collect();
-        let targets: HashSet<&str> = specs().flat_map(|s| &s.targets).map(Name::as_str).collect();
+        let issuers: HashSet<&str> = specs().flat_map(|s| &*s.issuers).map(Name::as_str).collect();
+        let targets: HashSet<&str> = specs().flat_map(|s| &*s.targets).map(Name::as_str).collect();
         let mut warn = |kind: &str, name: &str, at: Span, used: &HashSet<&str>| {
             if !used.contains(name) {
                 let text = format!("{kind} `{name}` is used by no certificate");

@@ -122,7 +122,7 @@ impl Meaning<'_> {
     pub(super) fn shared_paths(&mut self, raw: &RawFile, intent: &Intent, settings: &Settings) {
         let mut users: HashMap<&str, Vec<&str>> = HashMap::new();
         for (certificate, spec) in &intent.certificates {
-            for target in &spec.targets {
+            for target in &*spec.targets {
                 users.entry(target.as_str()).or_default().push(certificate.as_str());
             }
         }

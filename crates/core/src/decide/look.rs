@@ -7,8 +7,6 @@
 //! Afterwards how often is looked depends on what is expected to change: every second or so after
 //! an activation, every few minutes while something is wrong, once an hour otherwise.
 
-use alloc::boxed::Box;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Context, Decision};
@@ -112,7 +110,7 @@ pub(super) fn is_over(
 fn is_refused_by_clients(certificate: &Certificate, leaf: &LeafFacts) -> bool {
     let shown = certificate.endpoints.iter().filter_map(|endpoint| endpoint.shown.as_ref().ok());
     shown.flatten().any(|address| {
-        address.leaf == Some(leaf.fingerprint)
+        address.leaf() == Some(leaf.fingerprint)
             && matches!(
                 address.state,
                 SightState::Untrusted | SightState::IncompleteChain | SightState::Revoked
@@ -127,7 +125,7 @@ pub(super) fn adopt(cx: &Context<'_>, certificate: &Certificate) -> Option<Event
         return None;
     }
     let lying = certificate.targets.iter().filter_map(|ledger| match &ledger.found {
-        Found::Leaf { facts, key_matches: true, .. } => Some(&**facts),
+        Found::Leaf { facts, key_matches: true, .. } => Some(facts),
         _ => None,
     });
     let fits = |facts: &LeafFacts| {
@@ -138,5 +136,5 @@ pub(super) fn adopt(cx: &Context<'_>, certificate: &Certificate) -> Option<Event
             && !is_refused_by_clients(certificate, facts)
     };
     let best = lying.filter(|facts| fits(facts)).max_by_key(|facts| facts.ends_at())?;
-    Some(Event::LeafAdopted(Box::new(best.clone())))
+    Some(Event::LeafAdopted(best.clone()))
 }

@@ -10,7 +10,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::intent::Serves;
-use crate::state::{Certificate, Found};
+use crate::state::{AddressState, Certificate, Found};
 use crate::words::Permille;
 use crate::words::time::after;
 
@@ -43,7 +43,7 @@ impl Runway {
         let ours = certificate.spec.endpoints.iter().zip(&certificate.endpoints);
         let ours = ours.filter(|(spec, _)| spec.serves == Serves::Ours);
         let served = ours.filter_map(|(_, endpoint)| endpoint.shown.as_ref().ok());
-        let served = served.flatten().filter_map(|address| address.ends_at);
+        let served = served.flatten().filter_map(AddressState::ends_at);
         let lapse_at = lying.chain(served).fold(held, Timestamp::min);
         // Where something older than our leaf is the first to end, bringing ours there is what is
         // late, and has been since we have it.

@@ -17,9 +17,7 @@ use crate::event::{
     TargetInspected,
 };
 use crate::record::{Stream, StreamKind};
-use crate::state::{
-    AnswerState, Attempt, Authorization, Certificate, EndpointState, Ordered, Running, Stage,
-};
+use crate::state::{AnswerState, Attempt, Authorization, Certificate, Ordered, Running, Stage};
 use crate::words::time::after;
 use crate::words::{Blame, Failure, FailureKind, Identifier, Name};
 
@@ -200,9 +198,7 @@ fn news(
             };
             let place = certificate.spec.endpoints.iter().position(|spec| spec == endpoint);
             let known = place.and_then(|place| certificate.endpoints.get(place));
-            let summary = EndpointState::summary(&sight);
-            let is_known =
-                known.is_some_and(|known| known.since.is_some() && known.shown == summary);
+            let is_known = known.is_some_and(|known| known.shows(&sight));
             if is_known && !certificate.awaits_sight() {
                 return seen_through(work, certificate);
             }

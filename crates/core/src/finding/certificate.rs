@@ -281,10 +281,10 @@ fn judge(
     leaf: &crate::state::Leaf,
     settling_until: Option<Timestamp>,
 ) -> Option<(Code, Severity, Box<str>)> {
-    let ends = address.ends_at.map_or_else(|| "nothing".to_string(), |at| at.to_string());
+    let ends = address.ends_at().map_or_else(|| "nothing".to_string(), |at| at.to_string());
     let serves = format!("serves a leaf until {ends}");
     let is_settling = settling_until.is_some_and(|until| cx.now < until);
-    let is_newest = address.leaf == Some(leaf.facts.fingerprint);
+    let is_newest = address.leaf() == Some(leaf.facts.fingerprint);
     let old = || {
         // With a bundle of ours active everywhere, another leaf means that nobody reloaded.
         let told = leaf.bundle.is_some() && settling_until.is_some() && !is_settling;

@@ -25,6 +25,7 @@ pub use instance::of_instance;
 pub use issuer::of_issuer;
 
 use crate::event::{Event, IncidentChanged, IncidentOpened, IncidentResolved};
+use crate::state::Few;
 use crate::words::Blame;
 
 /// How bad a finding is.
@@ -129,7 +130,7 @@ pub fn changes(open: &[Incident], findings: Vec<Finding>) -> Vec<Event> {
 }
 
 /// Takes an incident's record into the list of open ones.
-pub(crate) fn fold(open: &mut Vec<Incident>, event: &Event, at: Timestamp) {
+pub(crate) fn fold(open: &mut Few<Incident>, event: &Event, at: Timestamp) {
     match event {
         Event::IncidentOpened(opened) => open.push(Incident {
             code: opened.code,

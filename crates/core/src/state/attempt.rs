@@ -10,6 +10,7 @@
 //! do about it is `decide`'s.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use jiff::Timestamp;
@@ -85,7 +86,7 @@ pub enum Stage {
     /// There is an order.
     Ordered(Box<Ordered>),
     /// The chain is in the store.
-    Fetched(Box<LeafFacts>),
+    Fetched(Arc<LeafFacts>),
 }
 
 /// An order as the CA showed it last, and its authorizations.
@@ -615,7 +616,7 @@ mod tests {
     fn running() -> Running {
         let plan = AttemptBegan {
             issuer: Name::new("ca"),
-            identifiers: Box::new([Identifier::new("example.test").unwrap()]),
+            identifiers: Arc::new([Identifier::new("example.test").unwrap()]),
             key: Slot("certificate/x/1".into()),
             profile: None,
             replaces: None,

@@ -1,21 +1,23 @@
 //! What is known of a certificate: its leaf, its attempt, its targets, its endpoints, what is owed.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::{Attempt, Rest, Stage};
 use super::deployment::{DeployStep, Deployment};
+use super::endpoint::EndpointState;
+use super::few::Few;
 use super::history::History;
 use crate::action::{ActKind, Fact, Outcome};
 use crate::event::{EndpointSeen, Event, Reason, RenewalInfoSeen};
 use crate::intent::{CertificateSpec, KeyRotation, Serves};
 use crate::words::{
-    Answer, BundleId, Failure, Fingerprint, LeafFacts, Name, Permille, SightState, Slot,
-    SuggestedWindow, Url,
+    Answer, BundleId, Fingerprint, LeafFacts, Name, Permille, SightState, Slot, SuggestedWindow,
+    Url,
 };
 
 /// A declared certificate; it lives through all its renewals.
@@ -42,8 +44,8 @@ pub struct Certificate {
     /// What each endpoint showed last, in the order of the declaration.
     pub endpoints: Box<[EndpointState]>,
     /// Answers to be withdrawn: owed from the moment their `Present` was started.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub owed: Vec<Owed>,
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub owed: Few<Owed>,
     /// Until when what is looked at regularly is known not to have changed.
     pub seen_through: Option<Timestamp>,
     /// The name under which the certificate goes on; this one does nothing any more.
@@ -52,8 +54,8 @@ pub struct Certificate {
     /// When a person asked for a renewal that has not come yet.
     pub requested_at: Option<Timestamp>,
     /// Key slots that no attempt and no leaf needs any more.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub spent_keys: Vec<SpentKey>,
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub spent_keys: Few<SpentKey>,
 }
 
 /// A leaf that covers the certificate's names, kept by us or adopted.
@@ -62,7 +64,7 @@ pub struct Leaf {
     /// Which of this certificate's leaves it is, from 1.
     pub number: u32,
     /// What it says of itself.
-    pub facts: LeafFacts,
+    pub facts: Arc<LeafFacts>,
     /// The bundle in the store; an adopted leaf has none.
     pub bundle: Option<BundleId>,
     /// Who issued it; unknown of an adopted one.
@@ -83,30 +85,6 @@ pub struct Suggestion {
     pub spread: Permille,
     /// A page for people.
     pub explanation: Option<Url>,
-}
-
-/// What an endpoint showed last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EndpointState {
-    /// Since when it shows this; absent before the first look.
-    pub since: Option<Timestamp>,
-    /// One entry for each address, or why no address could be looked at.
-    pub shown: Result<Box<[AddressState]>, Box<Failure>>,
-}
-
-/// What one address of an endpoint showed last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AddressState {
-    /// Which.
-    pub address: SocketAddr,
-    /// What was found.
-    pub state: SightState,
-    /// Which leaf was served.
-    pub leaf: Option<Fingerprint>,
-    /// The end of what was served.
-    pub ends_at: Option<Timestamp>,
-    /// When what was served was issued, to tell older from newer.
-    pub not_before: Option<Timestamp>,
 }
 
 /// A challenge answer to be withdrawn.
@@ -146,11 +124,11 @@ impl Certificate {
             leaves: 0,
             suggestion: None,
             attempt: Attempt::Resting(Rest::default()),
-            owed: Vec::new(),
+            owed: Few::new(),
             seen_through: None,
             renamed_to: None,
             requested_at: None,
-            spent_keys: Vec::new(),
+            spent_keys: Few::new(),
         };
         certificate.align(&[], &[]);
         certificate
@@ -194,7 +172,7 @@ impl Certificate {
             for address in addresses {
                 match address.state {
                     SightState::CannotLook => {}
-                    _ if address.leaf == Some(leaf) => any = true,
+                    _ if address.leaf() == Some(leaf) => any = true,
                     _ => return false,
                 }
             }
@@ -323,7 +301,7 @@ impl Certificate {
         }
         self.leaf = Some(Box::new(Leaf {
             number: self.leaves,
-            facts: (**facts).clone(),
+            facts: Arc::clone(facts),
             bundle: Some(*bundle),
             issuer: Some(running.plan.issuer.clone()),
             since: at,
@@ -355,11 +333,11 @@ impl Certificate {
         }
     }
 
-    fn adopt(&mut self, at: Timestamp, facts: &LeafFacts) {
+    fn adopt(&mut self, at: Timestamp, facts: &Arc<LeafFacts>) {
         self.leaves = self.leaves.saturating_add(1);
         self.leaf = Some(Box::new(Leaf {
             number: self.leaves,
-            facts: facts.clone(),
+            facts: Arc::clone(facts),
             bundle: None,
             issuer: None,
             since: at,
@@ -383,9 +361,9 @@ impl Certificate {
     fn see(&mut self, at: Timestamp, seen: &EndpointSeen) {
         let place = self.spec.endpoints.iter().position(|spec| *spec == seen.endpoint);
         let Some(endpoint) = place.and_then(|place| self.endpoints.get_mut(place)) else { return };
-        endpoint.since = Some(at);
+        endpoint.see(at, &seen.sight);
+        EndpointState::share(&mut self.endpoints);
         self.seen_through = Some(at);
-        endpoint.shown = EndpointState::summary(&seen.sight);
         let Some(leaf) = self.leaf.as_deref() else { return };
         let (number, fingerprint) = (leaf.number, leaf.facts.fingerprint);
         if self.is_seen_everywhere(fingerprint) {
@@ -396,36 +374,6 @@ impl Certificate {
                     ledger.step = DeployStep::Seen { leaf, at };
                 }
             }
-        }
-    }
-}
-
-impl EndpointState {
-    fn unseen() -> Self {
-        Self { since: None, shown: Ok(Box::default()) }
-    }
-
-    /// Returns what is kept of a look: enough to judge by, so that equal looks compare equal.
-    ///
-    /// # Errors
-    ///
-    /// Returns the look's own failure.
-    pub fn summary(
-        sight: &Result<crate::words::Sight, Failure>,
-    ) -> Result<Box<[AddressState]>, Box<Failure>> {
-        match sight {
-            Ok(sight) => Ok(sight
-                .handshakes
-                .iter()
-                .map(|handshake| AddressState {
-                    address: handshake.address,
-                    state: handshake.state,
-                    leaf: handshake.leaf.as_ref().map(|leaf| leaf.fingerprint),
-                    ends_at: handshake.leaf.as_ref().map(|leaf| leaf.ends_at()),
-                    not_before: handshake.leaf.as_ref().map(|leaf| leaf.validity.not_before),
-                })
-                .collect()),
-            Err(failure) => Err(Box::new(failure.clone())),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! Each target has its own: one that is dead holds back no other.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -46,7 +47,7 @@ pub enum Found {
     /// There is a leaf.
     Leaf {
         /// Which.
-        facts: Box<LeafFacts>,
+        facts: Arc<LeafFacts>,
         /// Whether we wrote it.
         ours: bool,
         /// Whether the key beside it belongs to it.
@@ -112,6 +113,35 @@ impl Trouble {
     }
 }
 
+impl Found {
+    fn of(installed: &Installed) -> Self {
+        match &installed.leaf {
+            None => Self::Nothing { ours: installed.ours },
+            Some(facts) => Self::Leaf {
+                facts: Arc::clone(facts),
+                ours: installed.ours,
+                key_matches: installed.key_matches.unwrap_or(false),
+            },
+        }
+    }
+
+    /// Returns whether this is what was found.
+    fn is(&self, installed: &Installed) -> bool {
+        match (self, &installed.leaf) {
+            (Self::Nothing { ours }, None) => *ours == installed.ours,
+            (Self::Leaf { facts, ours, key_matches }, Some(leaf)) => {
+                *ours == installed.ours
+                    && *key_matches == installed.key_matches.unwrap_or(false)
+                    && facts == leaf
+            }
+            (
+                Self::Unlooked | Self::Unlookable(_) | Self::Nothing { .. } | Self::Leaf { .. },
+                _,
+            ) => false,
+        }
+    }
+}
+
 impl Deployment {
     pub(super) const fn new(target: Name) -> Self {
         Self { target, found: Found::Unlooked, step: DeployStep::Behind, trouble: None }
@@ -135,9 +165,12 @@ impl Deployment {
     /// Returns whether a look tells nothing that is not known.
     #[must_use]
     pub fn shows(&self, found: &Result<Installed, Failure>, newest: Option<&Leaf>) -> bool {
-        let mut after = self.clone();
-        after.inspect(found, newest);
-        after == *self
+        match found {
+            Ok(installed) => self.found.is(installed) && !self.is_replaced(installed, newest),
+            Err(failure) => {
+                matches!(&self.found, Found::Unlookable(known) if **known == *failure)
+            }
+        }
     }
 
     pub(super) fn fall_behind(&mut self) {
@@ -148,25 +181,34 @@ impl Deployment {
     /// Takes in what was found. A leaf other than the active one means that somebody put it there:
     /// the ledger begins anew.
     pub(super) fn inspect(&mut self, found: &Result<Installed, Failure>, newest: Option<&Leaf>) {
-        self.found = match found {
-            Err(failure) => Found::Unlookable(Box::new(failure.clone())),
-            Ok(Installed { leaf: None, ours, .. }) => Found::Nothing { ours: *ours },
-            Ok(Installed { leaf: Some(facts), ours, key_matches, .. }) => Found::Leaf {
-                facts: facts.clone(),
-                ours: *ours,
-                key_matches: key_matches.unwrap_or(false),
-            },
+        let installed = match found {
+            Err(failure) => return self.found = Found::Unlookable(Box::new(failure.clone())),
+            Ok(installed) => installed,
         };
-        let (Some(active), Some(newest)) = (self.active(), newest) else { return };
-        let holds_newest = matches!(
-            &self.found,
-            Found::Leaf { facts, key_matches: true, .. }
-                if facts.fingerprint == newest.facts.fingerprint
-        );
-        let is_known = !matches!(self.found, Found::Unlookable(_) | Found::Unlooked);
-        if active == newest.number && is_known && !holds_newest {
+        if !self.found.is(installed) {
+            self.found = Found::of(installed);
+            self.share(newest);
+        }
+        if self.is_replaced(installed, newest) {
             self.fall_behind();
         }
+    }
+
+    /// Keeps the facts of the newest leaf once, where it is what was found.
+    pub(super) fn share(&mut self, newest: Option<&Leaf>) {
+        if let (Found::Leaf { facts, .. }, Some(newest)) = (&mut self.found, newest)
+            && *facts == newest.facts
+        {
+            *facts = Arc::clone(&newest.facts);
+        }
+    }
+
+    /// Returns whether the newest leaf was active and what was found is not it.
+    fn is_replaced(&self, installed: &Installed, newest: Option<&Leaf>) -> bool {
+        let (Some(active), Some(newest)) = (self.active(), newest) else { return false };
+        let is_newest = |facts: &Arc<LeafFacts>| facts.fingerprint == newest.facts.fingerprint;
+        let is_there = installed.leaf.as_ref().is_some_and(is_newest);
+        active == newest.number && !(is_there && installed.key_matches == Some(true))
     }
 
     pub(super) fn conclude(

@@ -1,10 +1,9 @@
 //! What every stream's state has in common: its version, its acts in flight, its incidents.
 
-use alloc::vec::Vec;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::few::Few;
 use crate::action::ActKind;
 use crate::event::Event;
 use crate::finding::{self, Incident};
@@ -15,11 +14,11 @@ pub struct History {
     /// The version of the newest record folded; 0 before the first.
     pub version: u64,
     /// Acts that were started and have not ended.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub acting: Vec<Acting>,
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub acting: Few<Acting>,
     /// Findings that are open.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub incidents: Vec<Incident>,
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub incidents: Few<Incident>,
 }
 
 /// An act in flight.
@@ -44,8 +43,7 @@ impl History {
                 None
             }
             Event::Ended(ended) => {
-                let place = self.acting.iter().position(|acting| acting.version == ended.of)?;
-                Some(self.acting.swap_remove(place).act)
+                self.acting.take_first(|acting| acting.version == ended.of).map(|acting| acting.act)
             }
             other => {
                 finding::fold(&mut self.incidents, other, at);

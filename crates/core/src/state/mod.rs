@@ -3,6 +3,8 @@
 mod attempt;
 mod certificate;
 mod deployment;
+mod endpoint;
+mod few;
 mod history;
 mod instance;
 mod issuer;
@@ -18,8 +20,10 @@ use jiff::Timestamp;
 pub use attempt::{
     AnswerState, Attempt, Authorization, LastFailure, Ordered, Rest, Running, Stage,
 };
-pub use certificate::{AddressState, Certificate, EndpointState, Leaf, Owed, SpentKey, Suggestion};
+pub use certificate::{Certificate, Leaf, Owed, SpentKey, Suggestion};
 pub use deployment::{DeployStep, Deployment, Found, Trouble};
+pub use endpoint::{AddressState, EndpointState, Served};
+pub use few::Few;
 pub use history::{Acting, History};
 pub use instance::Instance;
 pub use issuer::{Account, Health, Issuer, OrderBudget, account_slot};

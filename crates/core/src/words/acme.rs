@@ -1,6 +1,7 @@
 //! What a CA says, read tolerantly: RFC 8555's objects without their transport.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -105,7 +106,7 @@ pub struct OrderFacts {
     /// Its status.
     pub status: OrderStatus,
     /// What it is for, if the CA repeats it.
-    pub identifiers: Box<[Identifier]>,
+    pub identifiers: Arc<[Identifier]>,
     /// Its authorizations, in the CA's order (Pebble shuffles them).
     pub authorizations: Box<[Url]>,
     /// Where to send the CSR.

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -130,13 +131,13 @@ pub struct LeafFacts {
     /// Which key it certifies.
     pub key: KeyId,
     /// Its subject alternative names, sorted. Names that are no identifiers are left out.
-    pub identifiers: Box<[Identifier]>,
+    pub identifiers: Arc<[Identifier]>,
     /// From when to when.
     pub validity: Validity,
     /// The earliest `not_after` of leaf and chain as delivered.
     pub chain_not_after: jiff::Timestamp,
     /// The issuer's name, as a user would know it ("Let's Encrypt YE1").
-    pub issued_by: Box<str>,
+    pub issued_by: Arc<str>,
     /// How the CA's renewal information calls it; absent without an AKI.
     pub ari_id: Option<AriCertId>,
     /// Whether it may serve TLS servers (extended key usage, basic constraints).
@@ -145,7 +146,7 @@ pub struct LeafFacts {
     pub chain_in_order: bool,
     /// What clients may have come to depend on; not known of leaves read by the first release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub traits: Option<Box<Traits>>,
+    pub traits: Option<Arc<Traits>>,
     /// Whether the chain leads to a root that clients of this issuer have, as the one who fetched it
     /// from the CA judged; not known where nobody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]

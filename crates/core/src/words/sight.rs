@@ -1,6 +1,7 @@
 //! What is seen at endpoints and found at targets.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -23,7 +24,7 @@ pub struct Handshake {
     /// What was found.
     pub state: SightState,
     /// The leaf served, whenever one was; shared facts are looked up by fingerprint.
-    pub leaf: Option<Box<LeafFacts>>,
+    pub leaf: Option<Arc<LeafFacts>>,
     /// What went wrong, in words, where something did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Box<str>>,
@@ -62,7 +63,7 @@ pub enum SightState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installed {
     /// The leaf found there, if any.
-    pub leaf: Option<Box<LeafFacts>>,
+    pub leaf: Option<Arc<LeafFacts>>,
     /// Whether the files were written by us.
     pub ours: bool,
     /// Leaves staged there but not active.

@@ -288,7 +288,7 @@ fn program(argv: Option<&[String]>) -> Option<Program> {
     argv.and_then(|argv| Program::new(argv, COMMAND_LIMIT))
 }
 
-fn certificates_of(intent: &Intent, target: &Name) -> BTreeMap<Name, Box<[Identifier]>> {
+fn certificates_of(intent: &Intent, target: &Name) -> BTreeMap<Name, Arc<[Identifier]>> {
     let takes = intent.certificates.iter().filter(|(_, spec)| spec.targets.contains(target));
     takes.map(|(name, spec)| (name.clone(), spec.identifiers.clone())).collect()
 }

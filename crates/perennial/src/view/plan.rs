@@ -290,7 +290,7 @@ impl Planner<'_> {
         let issuer = spec.issuers.first().map_or("nobody", Name::as_str);
         let solvers = |name: &Name| self.state.solvers.get(name).map(|solver| &solver.spec);
         let mut proofs: Vec<String> = Vec::new();
-        for identifier in &spec.identifiers {
+        for identifier in &*spec.identifiers {
             let solver = solver_for(solvers, spec, identifier);
             let solver = solver.map_or("no solver", |(name, _)| name.as_str());
             proofs.push(format!("{identifier} by {solver}"));

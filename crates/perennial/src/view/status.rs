@@ -248,7 +248,7 @@ fn is_covered(certificate: &Certificate, identifier: &Identifier, now: Timestamp
         Ok(addresses) => {
             let looked = addresses.iter().filter(|a| a.state != SightState::CannotLook);
             let good = |a: &&perennial_core::state::AddressState| {
-                a.state == SightState::Ok && a.ends_at.is_some_and(|end| end > now)
+                a.state == SightState::Ok && a.ends_at().is_some_and(|end| end > now)
             };
             !addresses.is_empty() && looked.clone().count() == looked.filter(good).count()
         }

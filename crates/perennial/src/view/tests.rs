@@ -1,6 +1,7 @@
 //! Views as whole texts: made of events, as the journal would give them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use perennial_config::{Source as ConfigSource, render, understand};
@@ -127,21 +128,21 @@ impl Story {
     /// A leaf is found at the target and adopted; every endpoint serves it.
     fn adopted(&mut self, name: &str, leaf: &LeafFacts) {
         let installed = Installed {
-            leaf: Some(Box::new(leaf.clone())),
+            leaf: Some(Arc::new(leaf.clone())),
             ours: true,
             staged: Box::default(),
             key_matches: Some(true),
         };
         let found = TargetInspected { target: Name::new("web"), found: Ok(installed) };
         self.add(StreamKind::Certificate, name, Event::TargetInspected(found));
-        self.add(StreamKind::Certificate, name, Event::LeafAdopted(Box::new(leaf.clone())));
+        self.add(StreamKind::Certificate, name, Event::LeafAdopted(Arc::new(leaf.clone())));
         let id = self.state.id(&Name::new(name)).unwrap();
         let endpoints = self.state.certificate(id).unwrap().spec.endpoints.clone();
         for endpoint in endpoints {
             let handshake = |address: &str, state| Handshake {
                 address: address.parse().unwrap(),
                 state,
-                leaf: Some(Box::new(leaf.clone())),
+                leaf: Some(Arc::new(leaf.clone())),
                 cause: None,
             };
             let is_shop = endpoint.server_name.as_str() == "shop.example.org";

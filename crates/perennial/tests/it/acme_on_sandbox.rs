@@ -158,7 +158,7 @@ impl World {
         let certificate = self.becomes(&order, OrderStatus::Valid).await.certificate.unwrap();
         let ask = AskKind::Chain { account: self.account.clone(), certificate };
         let Reply::Chain(leaf) = self.client.ask(&ask).await else { panic!() };
-        *leaf
+        (*leaf).clone()
     }
 }
 

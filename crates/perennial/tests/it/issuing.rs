@@ -84,6 +84,6 @@ async fn a_leaf_is_seen_on_every_address_of_the_name() {
     let mut addresses: Vec<_> = shown.iter().map(|a| a.address.ip().to_string()).collect();
     addresses.sort();
     assert_eq!(addresses, ["127.0.0.1", "127.0.0.2", "::1"]);
-    assert!(shown.iter().all(|a| a.state == SightState::Ok && a.leaf == Some(leaf)), "{shown:?}");
+    assert!(shown.iter().all(|a| a.state == SightState::Ok && a.leaf() == Some(leaf)), "{shown:?}");
     daemon.stop().await;
 }

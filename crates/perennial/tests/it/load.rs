@@ -210,6 +210,6 @@ fn seen(driver: &Driver, number: u32) -> Option<Fingerprint> {
     let newest = certificate.leaf.as_ref().filter(|newest| newest.number == number)?;
     let fingerprint = newest.facts.fingerprint;
     let shown = certificate.endpoints.first()?.shown.as_ref().ok()?;
-    let everywhere = shown.len() == 3 && shown.iter().all(|a| a.leaf == Some(fingerprint));
+    let everywhere = shown.len() == 3 && shown.iter().all(|a| a.leaf() == Some(fingerprint));
     (leaf == number && everywhere).then_some(fingerprint)
 }

@@ -167,7 +167,7 @@ fn seen(certificate: &Certificate, number: u32) -> Option<LeafFacts> {
     let leaf = certificate.leaf.as_deref().filter(|leaf| leaf.number == number)?;
     let is_seen =
         |step: DeployStep| matches!(step, DeployStep::Seen { leaf, .. } if leaf == number);
-    certificate.targets.iter().all(|t| is_seen(t.step)).then(|| leaf.facts.clone())
+    certificate.targets.iter().all(|t| is_seen(t.step)).then(|| (*leaf.facts).clone())
 }
 
 /// Returns an open incident with this code, wherever it is.

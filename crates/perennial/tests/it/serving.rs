@@ -96,7 +96,9 @@ fn adopted(driver: &Driver) -> Option<LeafFacts> {
     let certificate = certificate_of(driver, &Name::new("www"))?;
     let leaf = certificate.leaf.as_deref().filter(|leaf| leaf.bundle.is_none())?;
     match &certificate.targets.first()?.found {
-        Found::Leaf { facts, ours: false, .. } if **facts == leaf.facts => Some(leaf.facts.clone()),
+        Found::Leaf { facts, ours: false, .. } if *facts == leaf.facts => {
+            Some((*leaf.facts).clone())
+        }
         _ => None,
     }
 }

@@ -10,6 +10,7 @@ mod settled;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use perennial_core::action::ActId;
@@ -26,7 +27,7 @@ pub struct Checks {
     pub violations: Vec<String>,
     /// Targets and certificates that may lapse: a fault makes it unavoidable.
     pub excused: BTreeSet<Name>,
-    names: BTreeMap<Name, Box<[Identifier]>>,
+    names: BTreeMap<Name, Arc<[Identifier]>>,
     /// What each address served before the effect that is being looked at.
     before: Vec<(SocketAddr, Option<effect::Served>)>,
     /// Orders by certificate, attempts begun, and answers lost.

@@ -91,7 +91,7 @@ impl Outside {
         match place.inspect(certificate) {
             Err(error) => Reply::Failed(of_target(target, error)),
             Ok(lying) => Reply::Installed(Installed {
-                leaf: lying.active.map(|bundle| Box::new((*bundle.leaf).clone())),
+                leaf: lying.active.map(|bundle| Arc::clone(&bundle.leaf)),
                 ours: lying.ours,
                 staged: lying.staged.map(|bundle| bundle.leaf.fingerprint).into_iter().collect(),
                 key_matches: lying.active.map(|bundle| bundle.key == bundle.leaf.key),
@@ -163,8 +163,9 @@ impl Outside {
             Exchange::Fact(CaFact::Certificate(leaf)) => {
                 let mut facts = leaf.facts();
                 facts.trusted = self.cas.get(issuer).map(|ca| ca.config.root_trusted);
-                self.shelf.chains.insert(facts.fingerprint, Arc::new(facts.clone()));
-                Reply::Chain(Box::new(facts))
+                let facts = Arc::new(facts);
+                self.shelf.chains.insert(facts.fingerprint, Arc::clone(&facts));
+                Reply::Chain(facts)
             }
             Exchange::Fact(_) => Reply::Failed(super::act::ours("ask", "another answer came")),
         }
@@ -183,7 +184,7 @@ fn shake(
         Met::NoTls => without(SightState::NoTls),
         Met::Leaf(bundle) => {
             let state = sight_of(&bundle.leaf, endpoint, now);
-            let leaf = Some(Box::new((*bundle.leaf).clone()));
+            let leaf = Some(Arc::clone(&bundle.leaf));
             Handshake { address, state, leaf, cause: None }
         }
     }

@@ -1,5 +1,7 @@
 //! Between the driver and the outside: acts and asks on their way, and what goes wrong there.
 
+use std::sync::Arc;
+
 use jiff::SignedDuration;
 use perennial_core::action::{Act, ActId, ActKind, Ask, AskKind, Outcome, Reply};
 use perennial_core::driver::Input;
@@ -152,10 +154,10 @@ impl World {
         self.tell(Input::Reply { stream: ask.stream, ask: ask.kind, reply });
     }
 
-    fn targets_of(&self, ask: &Ask) -> Box<[Name]> {
+    fn targets_of(&self, ask: &Ask) -> Arc<[Name]> {
         if ask.stream.kind != StreamKind::Certificate || !matches!(ask.kind, AskKind::Probe { .. })
         {
-            return Box::default();
+            return Arc::default();
         }
         let spec = self.intent.certificates.get(&ask.stream.name);
         spec.map(|spec| spec.targets.clone()).unwrap_or_default()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::intent::{
@@ -92,8 +93,8 @@ impl Scenario {
         let spec = CertificateSpec {
             endpoints: endpoints.collect(),
             identifiers: identifiers.into(),
-            issuers: Box::new([Name::new("ca")]),
-            solvers: Box::new([Name::new(solver)]),
+            issuers: Arc::new([Name::new("ca")]),
+            solvers: Arc::new([Name::new(solver)]),
             targets: targets.iter().map(|target| Name::new(target)).collect(),
             key: KeyAlgorithm::EcdsaP256,
             rotation: KeyRotation::Rotate,

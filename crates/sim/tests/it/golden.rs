@@ -116,7 +116,7 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
         (stream.clone(), Event::AnswersDoubted(Empty {})),
         (stream.clone(), Event::Undeclared(Empty {})),
         (stream.clone(), Event::CertificateRenamed(CertificateRenamed { to: Name::new("shop") })),
-        (stream.clone(), Event::LeafAdopted(Box::new(leaf.facts.clone()))),
+        (stream.clone(), Event::LeafAdopted(leaf.facts.clone())),
         (stream.clone(), Event::LeafInherited(leaf)),
         (stream.clone(), Event::WithdrawalAbandoned(answer)),
         (stream.clone(), Event::Checkpoint(state.checkpoint(&stream).unwrap())),

@@ -1,5 +1,7 @@
 //! From DER to facts, with x509-parser behind.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -43,7 +45,7 @@ pub(super) fn facts(chain: &Chain) -> Result<LeafFacts, X509Error> {
         ari_id: ari_id(leaf),
         for_servers: for_servers(leaf),
         chain_in_order: in_order(&certificates),
-        traits: Some(Box::new(traits(chain, leaf, issuers))),
+        traits: Some(Arc::new(traits(chain, leaf, issuers))),
         trusted: None,
     })
 }
@@ -152,8 +154,8 @@ fn instant(time: ASN1Time) -> Timestamp {
     Timestamp::from_second(time.timestamp()).unwrap_or(end)
 }
 
-fn identifiers(leaf: &X509Certificate<'_>) -> Box<[Identifier]> {
-    let Ok(Some(names)) = leaf.subject_alternative_name() else { return Box::default() };
+fn identifiers(leaf: &X509Certificate<'_>) -> Arc<[Identifier]> {
+    let Ok(Some(names)) = leaf.subject_alternative_name() else { return Arc::default() };
     let mut found: Vec<Identifier> =
         names.value.general_names.iter().filter_map(identifier).collect();
     found.sort();

@@ -95,7 +95,7 @@ fn a_leaf_tells_what_clients_may_depend_on() {
     let (leaf, _) = issue(&both, &ca);
     let told = |rest: &[&CertificateDer<'static>]| {
         let all = std::iter::once(&leaf).chain(rest.iter().copied()).cloned().collect();
-        *Chain::from_der(all).unwrap().facts().unwrap().traits.unwrap()
+        (*Chain::from_der(all).unwrap().facts().unwrap().traits.unwrap()).clone()
     };
     let link = Link { fingerprint: fingerprint(&ca.der), key: ca_key };
     let traits = told(&[&ca.der]);

@@ -18,6 +18,7 @@ mod parse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_core::words::{Identifier, Name};
@@ -45,7 +46,7 @@ pub struct NginxSettings {
     pub access: AccessSettings,
     /// The certificates that this target takes, with their names: they decide which server blocks
     /// are whose.
-    pub certificates: BTreeMap<Name, Box<[Identifier]>>,
+    pub certificates: BTreeMap<Name, Arc<[Identifier]>>,
     /// How long a check or a reload may take.
     pub limit: Duration,
 }

@@ -22,7 +22,7 @@ fn settings(world: &World, nginx: &Nginx) -> NginxSettings {
         prefix: Some(nginx.dir().to_owned()),
         dir: world.path("live"),
         access: AccessSettings::default(),
-        certificates: BTreeMap::from([(www(), Box::from(names))]),
+        certificates: BTreeMap::from([(www(), names.into())]),
         limit: Duration::from_secs(20),
     }
 }

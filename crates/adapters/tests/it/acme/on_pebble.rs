@@ -33,9 +33,9 @@ async fn a_leaf_is_issued_for_names_and_an_address_through_refused_nonces() {
     let key = world.shelf.make("leaf", KeyAlgorithm::EcdsaP384);
     let leaf = world.collect(&account, &order, &names, &key).await;
 
-    let mut wanted = ids(&names);
+    let mut wanted = ids(&names).to_vec();
     wanted.sort();
-    let mut got = leaf.identifiers.clone();
+    let mut got = leaf.identifiers.to_vec();
     got.sort();
     assert_eq!(got, wanted);
     assert_eq!(leaf.key, world.shelf.pair(&key).id());

@@ -196,7 +196,7 @@ impl World {
         let ask =
             AskKind::Chain { account: account.clone(), certificate: valid.certificate.unwrap() };
         match self.client.ask(&ask).await {
-            Reply::Chain(facts) => *facts,
+            Reply::Chain(facts) => (*facts).clone(),
             other => panic!("{other:?}"),
         }
     }
@@ -226,7 +226,7 @@ pub(super) fn client_of(pebble: &Pebble, shelf: Arc<Memory>, eab: Option<Eab>) -
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(super) fn ids(names: &[&str]) -> Box<[Identifier]> {
+pub(super) fn ids(names: &[&str]) -> Arc<[Identifier]> {
     names.iter().map(|name| Identifier::new(name).unwrap()).collect()
 }
 

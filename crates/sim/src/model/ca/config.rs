@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::words::{ChallengeKind, Identifier, Permille};
@@ -12,7 +13,7 @@ pub struct CaConfig {
     /// What its URLs begin with, without final slash.
     pub base: Box<str>,
     /// The name it signs with.
-    pub issued_by: Box<str>,
+    pub issued_by: Arc<str>,
     /// The name of the root above it.
     pub root: Box<str>,
     /// Whether clients have that root.

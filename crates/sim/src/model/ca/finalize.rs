@@ -1,5 +1,7 @@
 //! From a CSR to a leaf.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::words::{Identifier, OrderStatus, Problem, Url, Validity, after};
 
@@ -90,7 +92,7 @@ impl Ca {
 
     fn make_leaf(
         &mut self,
-        identifiers: Box<[Identifier]>,
+        identifiers: Arc<[Identifier]>,
         profile: Box<str>,
         lifetime: SignedDuration,
         csr: &Csr,

@@ -1,6 +1,7 @@
 //! Rate limits: token buckets by GCRA, as Boulder counts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::words::{Identifier, after};
@@ -23,7 +24,7 @@ pub(super) enum Bucket {
     /// New orders of an account.
     NewOrders { account: u64 },
     /// Leaves for a set of names.
-    ExactSet(Box<[Identifier]>),
+    ExactSet(Arc<[Identifier]>),
     /// Leaves for a registered domain.
     RegisteredDomain(Box<str>),
     /// Failed validations of a name by an account.
@@ -144,7 +145,7 @@ mod tests {
     fn a_bucket_gives_its_capacity_at_once_and_then_one_each_refill() {
         let now: Timestamp = "2026-11-21T00:00:00Z".parse().unwrap();
         let limits = Limits::LETS_ENCRYPT;
-        let bucket = || Bucket::ExactSet(Box::new([]));
+        let bucket = || Bucket::ExactSet(Arc::new([]));
         let mut spent = Spent::default();
         for _ in 0..5 {
             assert!(spent.check(&[bucket()], &limits, "", now).is_ok());

@@ -3,6 +3,8 @@
 //! This is ACME at the level of meaning: signatures, nonces and JSON are the skin's. An URL is
 //! opaque to clients and is made and read by the model.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::words::{
     AccountFacts, AriCertId, AuthorizationFacts, ChallengeFacts, ChallengeKind, DirectoryFacts,
@@ -113,7 +115,7 @@ pub struct NewOrder {
     /// Who asks.
     pub account: Url,
     /// For which names.
-    pub identifiers: Box<[Identifier]>,
+    pub identifiers: Arc<[Identifier]>,
     /// Under which profile.
     pub profile: Option<Box<str>>,
     /// Which leaf is replaced.
@@ -124,7 +126,7 @@ pub struct NewOrder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Csr {
     /// Its names.
-    pub identifiers: Box<[Identifier]>,
+    pub identifiers: Arc<[Identifier]>,
     /// Its key.
     pub key: KeyId,
     /// What kind of key that is.
@@ -192,7 +194,7 @@ pub struct IssuedLeaf {
     /// Its serial number.
     pub serial: Serial,
     /// Its names, in the order's order.
-    pub identifiers: Box<[Identifier]>,
+    pub identifiers: Arc<[Identifier]>,
     /// From when to when.
     pub validity: Validity,
     /// The key it certifies.
@@ -202,7 +204,7 @@ pub struct IssuedLeaf {
     /// Under which profile.
     pub profile: Box<str>,
     /// The issuer's name.
-    pub issued_by: Box<str>,
+    pub issued_by: Arc<str>,
     /// The earliest end of the certificates above it.
     pub chain_not_after: Timestamp,
     /// What kind of key it certifies.
@@ -234,7 +236,7 @@ impl IssuedLeaf {
             ari_id: Some(self.ari_id.clone()),
             for_servers: true,
             chain_in_order: true,
-            traits: Some(Box::new(Traits {
+            traits: Some(Arc::new(Traits {
                 key_kind: self.key_kind,
                 for_clients: self.for_clients,
                 above: [self.intermediate()].into(),

@@ -30,6 +30,7 @@ mod tests;
 pub mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use perennial_core::words::{DirectoryFacts, Identifier, Url};
@@ -68,7 +69,7 @@ pub struct Ca {
     newest_valid: BTreeMap<(AccountId, Identifier), AuthorizationId>,
     leaves: BTreeMap<Serial, Issued>,
     /// When an exact set of names was last issued for.
-    last_issued: BTreeMap<Box<[Identifier]>, Timestamp>,
+    last_issued: BTreeMap<Arc<[Identifier]>, Timestamp>,
     spent: Spent,
     effects: VecDeque<CaEffect>,
 }

@@ -3,6 +3,8 @@
 //! The order of the checks is Boulder's: a pause comes before `replaces`, `replaces` before limits and
 //! before an old order is given again.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::words::{Identifier, OrderStatus, after};
 
@@ -175,7 +177,7 @@ impl Ca {
 }
 
 /// Sorts names and drops repetitions.
-pub(super) fn sorted(identifiers: &[Identifier]) -> Box<[Identifier]> {
+pub(super) fn sorted(identifiers: &[Identifier]) -> Arc<[Identifier]> {
     let mut sorted = identifiers.to_vec();
     sorted.sort();
     sorted.dedup();

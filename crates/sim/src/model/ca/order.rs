@@ -1,5 +1,7 @@
 //! Orders: where they stand, and how they are told.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use perennial_core::words::{
     AriCertId, AuthorizationStatus, Identifier, OrderFacts, OrderStatus, Problem, Url, after,
@@ -15,7 +17,7 @@ use super::problem::{Answered, Refusal, gone};
 pub(super) struct Order {
     pub(super) account: AccountId,
     /// Sorted, each once.
-    pub(super) identifiers: Box<[Identifier]>,
+    pub(super) identifiers: Arc<[Identifier]>,
     pub(super) profile: Box<str>,
     pub(super) replaces: Option<AriCertId>,
     pub(super) authorizations: Vec<AuthorizationId>,
@@ -25,7 +27,7 @@ pub(super) struct Order {
 }
 
 /// What makes two orders the same: account, names, profile.
-pub(super) type OrderKey = (AccountId, Box<[Identifier]>, Box<str>);
+pub(super) type OrderKey = (AccountId, Arc<[Identifier]>, Box<str>);
 
 /// Where an order stands. Whether an open one is `pending`, `ready` or `invalid` follows from its
 /// authorizations.

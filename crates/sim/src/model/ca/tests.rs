@@ -1,6 +1,7 @@
 //! Tests of the CA: every state against every request, and the rules that clients trip over.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::words::{
@@ -14,7 +15,7 @@ fn id(text: &str) -> Identifier {
     Identifier::new(text).unwrap()
 }
 
-fn ids(text: &str) -> Box<[Identifier]> {
+fn ids(text: &str) -> Arc<[Identifier]> {
     text.split(' ').map(id).collect()
 }
 

@@ -1,0 +1,147 @@
+//! What an endpoint showed last: enough to judge by, so that equal looks compare equal.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::words::{Failure, Fingerprint, Handshake, LeafFacts, Sight, SightState};
+
+/// What an endpoint showed last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointState {
+    /// Since when it shows this; absent before the first look.
+    pub since: Option<Timestamp>,
+    /// One entry for each address, or why no address could be looked at.
+    pub shown: Result<Box<[AddressState]>, Box<Failure>>,
+}
+
+/// What one address of an endpoint showed last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Row", into = "Row")]
+pub struct AddressState {
+    /// Which.
+    pub address: SocketAddr,
+    /// What was found.
+    pub state: SightState,
+    /// The leaf that was served, if one was. All addresses that serve it share one.
+    pub served: Option<Arc<Served>>,
+}
+
+/// A leaf that is served, as far as it matters who is not told of it otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// Which leaf.
+    pub leaf: Fingerprint,
+    /// The end of what was served.
+    pub ends_at: Timestamp,
+    /// When what was served was issued, to tell older from newer.
+    pub not_before: Timestamp,
+}
+
+/// How the journal has it.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    address: SocketAddr,
+    state: SightState,
+    leaf: Option<Fingerprint>,
+    ends_at: Option<Timestamp>,
+    not_before: Option<Timestamp>,
+}
+
+impl From<Row> for AddressState {
+    fn from(row: Row) -> Self {
+        let served = row.leaf.zip(row.ends_at).zip(row.not_before);
+        let served = served
+            .map(|((leaf, ends_at), not_before)| Arc::new(Served { leaf, ends_at, not_before }));
+        Self { address: row.address, state: row.state, served }
+    }
+}
+
+impl From<AddressState> for Row {
+    fn from(address: AddressState) -> Self {
+        let served = address.served.as_deref();
+        Self {
+            address: address.address,
+            state: address.state,
+            leaf: served.map(|served| served.leaf),
+            ends_at: served.map(|served| served.ends_at),
+            not_before: served.map(|served| served.not_before),
+        }
+    }
+}
+
+impl AddressState {
+    /// Returns which leaf was served.
+    #[must_use]
+    pub fn leaf(&self) -> Option<Fingerprint> {
+        self.served.as_ref().map(|served| served.leaf)
+    }
+
+    /// Returns the end of what was served.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        self.served.as_ref().map(|served| served.ends_at)
+    }
+
+    fn of(handshake: &Handshake) -> Self {
+        let served = handshake.leaf.as_deref().map(|leaf| Arc::new(Served::of(leaf)));
+        Self { address: handshake.address, state: handshake.state, served }
+    }
+
+    fn is(&self, handshake: &Handshake) -> bool {
+        self.address == handshake.address
+            && self.state == handshake.state
+            && self.served.as_deref().copied() == handshake.leaf.as_deref().map(Served::of)
+    }
+}
+
+impl Served {
+    fn of(leaf: &LeafFacts) -> Self {
+        let (ends_at, not_before) = (leaf.ends_at(), leaf.validity.not_before);
+        Self { leaf: leaf.fingerprint, ends_at, not_before }
+    }
+}
+
+impl EndpointState {
+    pub(super) fn unseen() -> Self {
+        Self { since: None, shown: Ok(Box::default()) }
+    }
+
+    /// Returns whether a look tells nothing that is not known.
+    #[must_use]
+    pub fn shows(&self, sight: &Result<Sight, Failure>) -> bool {
+        let is_shown = match (&self.shown, sight) {
+            (Ok(known), Ok(sight)) => {
+                known.len() == sight.handshakes.len()
+                    && known.iter().zip(&sight.handshakes).all(|(known, seen)| known.is(seen))
+            }
+            (Err(known), Err(failure)) => **known == *failure,
+            (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
+        };
+        self.since.is_some() && is_shown
+    }
+
+    pub(super) fn see(&mut self, at: Timestamp, sight: &Result<Sight, Failure>) {
+        self.since = Some(at);
+        self.shown = match sight {
+            Ok(sight) => Ok(sight.handshakes.iter().map(AddressState::of).collect()),
+            Err(failure) => Err(Box::new(failure.clone())),
+        };
+    }
+
+    /// Keeps what several addresses serve once.
+    pub(super) fn share(all: &mut [Self]) {
+        let mut known: Vec<Arc<Served>> = Vec::new();
+        let shown = all.iter_mut().filter_map(|endpoint| endpoint.shown.as_mut().ok());
+        for own in shown.flatten().filter_map(|address| address.served.as_mut()) {
+            match known.iter().find(|other| **other == *own) {
+                Some(other) => *own = Arc::clone(other),
+                None => known.push(Arc::clone(own)),
+            }
+        }
+    }
+}
