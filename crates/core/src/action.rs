@@ -5,6 +5,8 @@
 //! exist, the daemon's and the simulator's.
 
 use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use core::fmt;
 
@@ -14,9 +16,10 @@ use serde::{Deserialize, Serialize};
 use crate::intent::EndpointSpec;
 use crate::record::Stream;
 use crate::words::{
-    AccountFacts, Answer, AriCertId, AuthorizationFacts, BundleId, ChallengeFacts, ChallengeKind,
-    DirectoryFacts, Failure, Fingerprint, Identifier, Installed, KeyAlgorithm, KeyFacts, LeafFacts,
-    Name, OrderFacts, Place, RenewalInfoFacts, Showing, Sight, Slot, Url,
+    AccountFacts, Answer, AriCertId, AuthorizationFacts, Blame, BundleId, ChallengeFacts,
+    ChallengeKind, DirectoryFacts, Failure, FailureKind, Fingerprint, Identifier, Installed,
+    KeyAlgorithm, KeyFacts, LeafFacts, Name, OrderFacts, Place, RenewalInfoFacts, Showing, Sight,
+    Slot, Url,
 };
 
 /// Which act: the stream it belongs to and the version of its `act.started` record there.
@@ -280,6 +283,52 @@ pub enum AskKind {
         /// Which.
         endpoint: EndpointSpec,
     },
+}
+
+impl AskKind {
+    /// Makes the failure of a question that was not answered in time: at fault is whoever was asked.
+    #[must_use]
+    pub fn unanswered(&self) -> Failure {
+        let issuer = |issuer: &Name| Blame::Issuer(issuer.clone());
+        let (blame, attempted) = match self {
+            Self::Directory { issuer: own } => {
+                (issuer(own), format!("read the directory of {own}"))
+            }
+            Self::Order { account, order } => (issuer(&account.issuer), format!("ask for {order}")),
+            Self::Authorization { account, authorization } => {
+                (issuer(&account.issuer), format!("ask for {authorization}"))
+            }
+            Self::Chain { account, certificate } => {
+                (issuer(&account.issuer), format!("fetch {certificate}"))
+            }
+            Self::RenewalInfo { issuer: own, .. } => {
+                (issuer(own), format!("ask {own} for renewal information"))
+            }
+            Self::Locate { identifier, .. } => {
+                let zone = Blame::Zone(identifier.base().into());
+                (zone, format!("find who serves _acme-challenge.{}", identifier.base()))
+            }
+            Self::Look { answer } => {
+                let base = answer.identifier.base();
+                let zone = answer.place.as_ref().map_or(base, |place| &place.zone);
+                (Blame::Zone(zone.into()), format!("see the answer for {base} in DNS"))
+            }
+            Self::Inspect { target, .. } => {
+                (Blame::Target(target.clone()), format!("look into target {target}"))
+            }
+            Self::Probe { endpoint } => {
+                let place = endpoint.to_string();
+                (Blame::Endpoint(place.as_str().into()), format!("look at {place}"))
+            }
+        };
+        Failure {
+            kind: FailureKind::Unknown,
+            blame,
+            attempted: attempted.into(),
+            cause: "no answer came in time".into(),
+            problem: None,
+        }
+    }
 }
 
 /// What was answered.

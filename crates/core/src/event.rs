@@ -112,6 +112,8 @@ events! {
     DirectorySeen(DirectoryFacts) = "directory.seen",
     /// The CA says that it does not know our account.
     AccountLost(AccountLost) = "account.lost",
+    /// A person has seen that our account has another URL than before.
+    AccountConfirmed(Empty) = "account.confirmed",
     /// A new order was admitted; it was paid for from the issuer's budget.
     OrderAdmitted(OrderAdmitted) = "order.admitted",
     /// The issuer was at fault for something.
@@ -164,8 +166,10 @@ events! {
     AnswersDoubted(Empty) = "answers.doubted",
     /// The issued chain was fetched and is in the store.
     ChainSeen(Arc<LeafFacts>) = "chain.seen",
-    /// A withdrawal was given up after many tries.
+    /// A withdrawal that failed many times was given up: a person said so, or too many are owed.
     WithdrawalAbandoned(Answer) = "withdrawal.abandoned",
+    /// An answer that could not be withdrawn is seen to be gone.
+    AnswerGone(Answer) = "answer.gone",
 }
 
 /// An act that was admitted.
@@ -184,6 +188,9 @@ pub struct Ended {
     pub of: u64,
     /// How.
     pub outcome: Outcome,
+    /// Whether it is unknown because this process ended: nobody failed, and it is repeated at once.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub interrupted: bool,
 }
 
 /// Nothing more to say than the kind does.

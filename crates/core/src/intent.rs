@@ -5,6 +5,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use core::fmt;
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -126,6 +127,16 @@ pub struct EndpointSpec {
     pub port: u16,
     /// Whether the leaf served there is meant to be one of ours.
     pub serves: Serves,
+}
+
+impl fmt::Display for EndpointSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.server_name, self.port)?;
+        match &self.connect_to {
+            Some(origin) => write!(f, " at {origin}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Whose leaf an endpoint is meant to serve.

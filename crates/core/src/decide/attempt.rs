@@ -50,6 +50,15 @@ const FETCHED_WITHIN: SignedDuration = SignedDuration::from_hours(6);
 /// How long an attempt may last in all: the sum of the others, and an hour for the bundle.
 const DONE_WITHIN: SignedDuration = SignedDuration::from_hours(20);
 
+/// How many authorizations a CA may want for each name. One is usual; RFC 8555 section 7.1.3 leaves
+/// it to the CA, and what is far from it is no policy.
+const AUTHORIZATIONS_FOR_A_NAME: usize = 2;
+
+/// How often what a CA says of an order may be new, for each of its authorizations and for the order
+/// itself. A handful is usual, a dozen or two where it cannot be told of an answer; a CA that goes
+/// back and forth must not fill the journal until the order's deadlines.
+const TURNS_EACH: usize = 32;
+
 /// How long is waited for the authorizations of a dead order to say which name it was.
 const BLAMED_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 
@@ -209,6 +218,9 @@ pub(super) struct Step<'a> {
 
 impl Step<'_> {
     fn advance(&self, decision: &mut Decision) {
+        if let Some(cause) = self.excess() {
+            return self.end(decision, self.nonsense(&cause));
+        }
         match self.ordered.facts.status {
             OrderStatus::Pending => authorize::advance(self, decision),
             OrderStatus::Ready => self.finalize(decision),
@@ -216,6 +228,18 @@ impl Step<'_> {
             OrderStatus::Valid => self.fetch(decision),
             OrderStatus::Invalid | OrderStatus::Unknown => self.bury(decision),
         }
+    }
+
+    /// Returns what of an order is beyond all measure, if something is.
+    fn excess(&self) -> Option<String> {
+        let names = self.running.plan.identifiers.len();
+        let authorizations = self.ordered.authorizations.len();
+        if authorizations > AUTHORIZATIONS_FOR_A_NAME * names {
+            return Some(format!("it wants {authorizations} authorizations for {names} names"));
+        }
+        let turns = usize::from(self.ordered.turns);
+        (turns > TURNS_EACH * (authorizations + 1))
+            .then(|| format!("what the CA says of it changed {turns} times"))
     }
 
     pub(super) fn ask_order(&self, decision: &mut Decision) {

@@ -37,7 +37,7 @@ use crate::words::{
 pub(super) const PRESENT_WITHIN: SignedDuration = SignedDuration::from_secs(120);
 
 /// How long a look at the authoritative servers may take.
-const LOOK_WITHIN: SignedDuration = SignedDuration::from_secs(20);
+pub(super) const LOOK_WITHIN: SignedDuration = SignedDuration::from_secs(20);
 
 /// How long a CA may take to validate once it was told.
 const VALIDATED_WITHIN: SignedDuration = SignedDuration::from_mins(10);

@@ -39,8 +39,8 @@ pub fn due(certificate: &Certificate) -> Due {
     let Some(leaf) = &certificate.leaf else {
         return Due { at: certificate.declared_at, reason: Reason::Uncovered };
     };
-    if !certificate.covers_all(&leaf.facts) {
-        return Due { at: leaf.since, reason: Reason::NamesChanged };
+    if let Some(at) = certificate.uncovered_since(leaf) {
+        return Due { at, reason: Reason::NamesChanged };
     }
     if let Some(at) = certificate.requested_at {
         return Due { at, reason: Reason::Requested };

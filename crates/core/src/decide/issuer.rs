@@ -45,7 +45,7 @@ fn account(cx: &Context<'_>, name: &Name, issuer: &Issuer, decision: &mut Decisi
     if !issuer.history.acting.is_empty() {
         return;
     }
-    let retry_at = issuer.trouble.as_ref().map(|t| retry::within_attempt_at(t.at, t.failures));
+    let retry_at = issuer.trouble.as_deref().map(retry::account_at);
     if let Some(later) = retry_at.filter(|at| *at > cx.now) {
         return decision.wake(later);
     }

@@ -38,6 +38,7 @@ pub use issuer::issuer;
 pub use lane::{Lane, Urgency};
 pub use renew::{RENEW_BY_PERCENT, renew_at};
 pub use runway::Runway;
+pub(crate) use withdraw::is_needed;
 
 use crate::action::{ActKind, AskKind};
 use crate::event::Event;

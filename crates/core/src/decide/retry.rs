@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Runway;
 use super::due::at_most_a_quarter;
-use crate::state::{Certificate, LastFailure, Rest, Trouble};
+use crate::state::{Certificate, LastFailure, Owed, Rest, Trouble};
 use crate::words::time::after;
 use crate::words::{Blame, FailureKind};
 
@@ -47,12 +47,22 @@ const TARGET: &[SignedDuration] = &[secs(10), mins(1), mins(5), mins(15), mins(6
 /// An act within a running attempt that failed for a passing reason.
 const WITHIN_ATTEMPT: &[SignedDuration] = &[secs(2), secs(10), secs(30), mins(1), mins(2)];
 
+/// Our account that could not be made: quickly at first, since at a machine's start the network often
+/// comes a little later than we do; then as rarely as an issuer in trouble is left alone.
+const ACCOUNT: &[SignedDuration] =
+    &[secs(2), secs(10), secs(30), mins(1), mins(2), mins(5), mins(15), mins(30)];
+
 /// A withdrawal that failed.
 const WITHDRAWAL: &[SignedDuration] = &[secs(5), mins(1), mins(5), mins(30), mins(120)];
 
-/// Returns the step of a table after `failures` in a row, the last one repeated.
+/// How often what cannot be withdrawn is tried in the end: it costs nobody anything, and solvers are
+/// mended.
+const HOPELESS_EVERY: SignedDuration = SignedDuration::from_hours(24);
+
+/// Returns the step of a table after `failures` in a row, the last one repeated. What has not failed,
+/// but was interrupted, is repeated at once.
 fn step(table: &[SignedDuration], failures: u16) -> SignedDuration {
-    let index = usize::from(failures.saturating_sub(1));
+    let Some(index) = usize::from(failures).checked_sub(1) else { return SignedDuration::ZERO };
     table.get(index).or(table.last()).copied().unwrap_or(SignedDuration::ZERO)
 }
 
@@ -93,7 +103,19 @@ pub(super) fn within_attempt_at(at: Timestamp, failures: u16) -> Timestamp {
     after(at, step(WITHIN_ATTEMPT, failures))
 }
 
+/// Returns when making our account may be tried again.
+pub(super) fn account_at(trouble: &Trouble) -> Timestamp {
+    let retry_at = after(trouble.at, step(ACCOUNT, trouble.failures));
+    match trouble.failure.kind {
+        FailureKind::RateLimited { until } => {
+            retry_at.max(until.min(after(trouble.at, LIMITED_AT_MOST)))
+        }
+        _ => retry_at,
+    }
+}
+
 /// Returns when a withdrawal may be tried again.
 pub(super) fn withdrawal_at(at: Timestamp, failures: u16) -> Timestamp {
-    after(at, step(WITHDRAWAL, failures))
+    let is_hopeless = failures >= Owed::TRIES;
+    after(at, if is_hopeless { HOPELESS_EVERY } else { step(WITHDRAWAL, failures) })
 }

@@ -5,7 +5,8 @@
 //! the margin is the reserve: there preferences are overruled and means are widened.
 //!
 //! A certificate that never had a leaf has nothing to lose yet: it is given a day from its
-//! declaration, so that a new name's first failures do not wake anybody at once.
+//! declaration, so that a new name's first failures do not wake anybody at once. So is a name that
+//! was added later, from the moment in which it was.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -23,7 +24,7 @@ pub struct Runway {
     pub lapse_at: Timestamp,
 }
 
-/// What a certificate without any leaf is given from its declaration.
+/// What a certificate without any leaf, and a name without one, is given from its declaration.
 const FIRST_LEAF_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
 impl Runway {
@@ -33,7 +34,11 @@ impl Runway {
     pub fn of(certificate: &Certificate) -> Self {
         let planned_at = super::due(certificate).at;
         let held = match &certificate.leaf {
-            Some(leaf) => leaf.facts.ends_at(),
+            Some(leaf) => {
+                let late = certificate.uncovered_since(leaf);
+                let wanted_by = late.map(|since| after(since, FIRST_LEAF_WITHIN));
+                wanted_by.map_or(leaf.facts.ends_at(), |by| by.min(leaf.facts.ends_at()))
+            }
             None => after(certificate.declared_at, FIRST_LEAF_WITHIN),
         };
         let lying = certificate.targets.iter().filter_map(|ledger| match &ledger.found {

@@ -2,29 +2,44 @@
 //!
 //! An answer is needed while its authorization is pending in a running attempt. Everything else is
 //! taken down: after success, after failure, after a crash that left nobody knowing whether it ever
-//! went up. Withdrawing what is not there is fine, so it is simply done. What cannot be withdrawn
-//! is a finding from the third failure on, and is given up after two days, which the journal says
-//! (law 4); it does not hold back the next attempt.
+//! went up. Withdrawing what is not there is fine, so it is simply done.
+//!
+//! What cannot be withdrawn is a finding from the third failure on, and stays one until it is down:
+//! withdrawn by the solver, which is tried once a day in the end, or seen to be gone from DNS, or
+//! given up by a person. It does not hold back the next attempt. Only where more are owed than ever
+//! should be is the oldest given up without a person, so that a solver that cannot take down does
+//! not make the state grow for ever.
 
-use super::authorize::PRESENT_WITHIN;
+use jiff::SignedDuration;
+
+use super::authorize::{LOOK_WITHIN, PRESENT_WITHIN};
 use super::{Context, Decision, Lane, retry};
-use crate::action::ActKind;
+use crate::action::{ActKind, AskKind};
 use crate::event::Event;
 use crate::state::{Attempt, Certificate, Owed, Stage};
 use crate::words::{AuthorizationStatus, OrderStatus};
 
-/// How often withdrawing is tried: with the table's two hours at the end, about two days.
-const TRIES: u16 = 28;
+/// How many answers a certificate may owe before the oldest hopeless one is given up: more than one
+/// order has names.
+const OWED_AT_MOST: usize = 128;
+
+/// How often is looked in DNS whether an answer that could not be withdrawn is still there.
+const LOOK_EVERY: SignedDuration = SignedDuration::from_mins(30);
 
 /// Wants the withdrawals that are due.
 pub(super) fn decide(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decision) {
+    if certificate.owed.len() > OWED_AT_MOST
+        && let Some(owed) = certificate.owed.iter().find(|owed| owed.is_hopeless())
+    {
+        decision.events.push(Event::WithdrawalAbandoned(owed.answer.clone()));
+        return;
+    }
     for owed in &certificate.owed {
         if is_needed(certificate, owed) || is_in_flight(certificate, owed) {
             continue;
         }
-        if owed.failures >= TRIES {
-            decision.events.push(Event::WithdrawalAbandoned(owed.answer.clone()));
-            return;
+        if owed.is_failing() && owed.answer.place.is_some() {
+            decision.ask(AskKind::Look { answer: owed.answer.clone() }, LOOK_WITHIN, LOOK_EVERY);
         }
         let due = owed.failed_at.map(|at| retry::withdrawal_at(at, owed.failures));
         match due.filter(|due| *due > cx.now) {
@@ -38,7 +53,8 @@ pub(super) fn decide(cx: &Context<'_>, certificate: &Certificate, decision: &mut
     }
 }
 
-fn is_needed(certificate: &Certificate, owed: &Owed) -> bool {
+/// Returns whether an answer is still to be seen by the CA.
+pub(crate) fn is_needed(certificate: &Certificate, owed: &Owed) -> bool {
     let Attempt::Running(running) = &certificate.attempt else { return false };
     let Stage::Ordered(ordered) = &running.stage else { return false };
     if matches!(ordered.facts.status, OrderStatus::Invalid | OrderStatus::Unknown) {

@@ -12,6 +12,7 @@ use super::{Driver, Subject, Work};
 use crate::event::{CertificateRenamed, Empty, Event, IntentAccepted, IntentHeld};
 use crate::intent::Intent;
 use crate::record::{Stream, StreamKind};
+use crate::state::{Account, Issuer};
 use crate::words::Name;
 
 /// A removal of more than this many is held, if it is also more than a tenth.
@@ -29,6 +30,9 @@ impl Driver {
             self.undeclare_means(work, intent);
         }
         self.declare_certificates(work, intent);
+        if confirmed {
+            self.acknowledge(work);
+        }
         let instance = Stream::instance();
         if is_held {
             if self.state.instance.held != missing {
@@ -42,6 +46,28 @@ impl Driver {
         }
         let certificates = intent.certificates.len() as u64;
         self.append(work, &instance, Event::IntentAccepted(IntentAccepted { certificates }));
+    }
+
+    /// A person who confirms has seen what cannot end by itself: that our account has another URL,
+    /// and that answers are left that no solver can take down.
+    fn acknowledge(&mut self, work: &mut Work) {
+        let has_moved =
+            |issuer: &Issuer| matches!(issuer.account, Account::Ready { former: Some(_), .. });
+        let moved = self.state.issuers.iter().filter(|(_, issuer)| has_moved(issuer));
+        let moved: Vec<Name> = moved.map(|(name, _)| name.clone()).collect();
+        for name in moved {
+            let stream = Stream::new(StreamKind::Issuer, name);
+            self.append(work, &stream, Event::AccountConfirmed(Empty {}));
+        }
+        let mut left = Vec::new();
+        for (_, name, certificate) in self.state.certificates() {
+            let hopeless = certificate.owed.iter().filter(|owed| owed.is_hopeless());
+            left.extend(hopeless.map(|owed| (name.clone(), owed.answer.clone())));
+        }
+        for (name, answer) in left {
+            let stream = Stream::new(StreamKind::Certificate, name);
+            self.append(work, &stream, Event::WithdrawalAbandoned(answer));
+        }
     }
 
     /// Returns the certificates that the declaration lacks and does not rename.

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Driver, Subject, Work};
 use crate::action::{AccountRef, ActKind, AskKind, Outcome, Reply};
+use crate::decide::is_needed;
 use crate::event::{
     AccountLost, AnswerShown, Empty, EndpointSeen, Event, PlaceFound, RenewalInfoSeen,
     TargetInspected,
@@ -19,7 +20,7 @@ use crate::event::{
 use crate::record::{Stream, StreamKind};
 use crate::state::{AnswerState, Attempt, Authorization, Certificate, Ordered, Running, Stage};
 use crate::words::time::after;
-use crate::words::{Blame, Failure, FailureKind, Identifier, Name};
+use crate::words::{Answer, Blame, Failure, FailureKind, Identifier, Name, Showing};
 
 /// How often it is recorded that nothing changed.
 const CYCLE: SignedDuration = SignedDuration::from_hours(24);
@@ -231,11 +232,25 @@ fn news(
             Vec::from([Event::RenewalInfoSeen(seen)])
         }
         (AskKind::RenewalInfo { .. }, _) => Vec::new(),
+        (AskKind::Look { answer }, Reply::Showing(showing))
+            if is_gone(certificate, answer, &showing) =>
+        {
+            Vec::from([Event::AnswerGone(answer.clone())])
+        }
         (ask, reply) => match &certificate.attempt {
             Attempt::Running(running) => of_attempt(running, ask, reply),
             Attempt::Resting(_) => Vec::new(),
         },
     }
+}
+
+/// Returns whether an answer that could not be withdrawn, and that nobody needs any more, is shown by
+/// no server: all of them answered.
+fn is_gone(certificate: &Certificate, answer: &Answer, showing: &Showing) -> bool {
+    let owed = certificate.owed.iter().find(|owed| owed.answer == *answer);
+    let is_left = owed.is_some_and(|owed| owed.is_failing() && !is_needed(certificate, owed));
+    let Showing { showing, lagging, silent } = showing;
+    is_left && showing.is_empty() && silent.is_empty() && !lagging.is_empty()
 }
 
 /// Records once in a cycle that nothing changed.

@@ -119,7 +119,8 @@ impl Loader {
         let started = InstanceStarted { version: version.into() };
         driver.append(&mut work, &Stream::instance(), Event::InstanceStarted(started));
         for (stream, version) in driver.unended() {
-            let ended = Event::Ended(Ended { of: version, outcome: Outcome::Unknown });
+            let outcome = Outcome::Unknown;
+            let ended = Event::Ended(Ended { of: version, outcome, interrupted: true });
             driver.append(&mut work, &stream, ended);
         }
         for stream in driver.doubtful() {

@@ -219,7 +219,7 @@ impl Driver {
         let Some(acting) = acting else { return };
         self.lanes.leave(&acting.act);
         self.blame_shared(work, &acting.act, &outcome);
-        let ended = Event::Ended(Ended { of: act.version, outcome });
+        let ended = Event::Ended(Ended { of: act.version, outcome, interrupted: false });
         self.append(work, &act.stream, ended);
     }
 

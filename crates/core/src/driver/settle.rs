@@ -208,7 +208,8 @@ impl Driver {
         let overdue: Vec<_> = overdue.map(|a| (a.version, a.act.clone())).collect();
         for (version, act) in overdue {
             self.lanes.leave(&act);
-            let ended = Event::Ended(Ended { of: version, outcome: Outcome::Unknown });
+            let outcome = Outcome::Unknown;
+            let ended = Event::Ended(Ended { of: version, outcome, interrupted: false });
             self.append(work, stream, ended);
         }
     }

@@ -6,7 +6,7 @@
 
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,7 +17,7 @@ use crate::state::{
     AddressState, Attempt, Certificate, DeployStep, Deployment, Found, LastFailure, Trouble,
 };
 use crate::words::time::after;
-use crate::words::{Blame, Failure, FailureKind, Permille, SightState};
+use crate::words::{Answer, Blame, ChallengeKind, Failure, FailureKind, Permille, SightState};
 
 /// Judges a certificate.
 pub fn of_certificate(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decision) {
@@ -27,19 +27,14 @@ pub fn of_certificate(cx: &Context<'_>, certificate: &Certificate, decision: &mu
         target(cx, certificate, ledger, decision);
     }
     endpoints(cx, certificate, decision);
-    for owed in certificate.owed.iter().filter(|owed| owed.failures >= 3) {
-        let text = format!(
-            "the {} answer for {} is still up after {} tries to withdraw it",
-            owed.answer.kind.as_str(),
-            owed.answer.identifier,
-            owed.failures
-        );
+    for owed in certificate.owed.iter().filter(|owed| owed.is_failing()) {
+        let severity = if owed.is_hopeless() { Severity::Warning } else { Severity::Notice };
         decision.findings.push(Finding {
             code: Code::WithdrawalFailing,
-            subject: owed.answer.identifier.as_str().into(),
-            severity: Severity::Notice,
+            subject: place_of(&owed.answer),
+            severity,
             blame: Some(Blame::Solver(owed.answer.solver.clone())),
-            evidence: text.into(),
+            evidence: left_up(&owed.answer).into(),
         });
     }
     if let Some(since) = certificate.undeclared_at {
@@ -51,6 +46,34 @@ pub fn of_certificate(cx: &Context<'_>, certificate: &Certificate, decision: &mu
             evidence: format!("not in the configuration since {since}").into(),
         });
     }
+}
+
+/// Returns where an answer is: what a person would look for.
+fn place_of(answer: &Answer) -> Box<str> {
+    match (&answer.place, &answer.kind) {
+        (Some(place), _) => format!("{} {}", place.record, answer.token).into(),
+        (None, ChallengeKind::Http01) => {
+            format!("{}/.well-known/acme-challenge/{}", answer.identifier, answer.token).into()
+        }
+        (None, _) => format!("{} {}", answer.identifier, answer.token).into(),
+    }
+}
+
+/// Returns what is left up, with all that is needed to remove it by hand.
+fn left_up(answer: &Answer) -> String {
+    let Answer { solver, token, thumbprint, .. } = answer;
+    let what = match (&answer.place, &answer.kind) {
+        (Some(place), _) => format!(
+            "the TXT record `{}` in zone {} whose value is the digest of {token}.{thumbprint}",
+            place.record, place.zone
+        ),
+        (None, ChallengeKind::Http01) => format!(
+            "/.well-known/acme-challenge/{token} of {} with the text {token}.{thumbprint}",
+            answer.identifier
+        ),
+        (None, kind) => format!("the {} answer for {}", kind.as_str(), answer.identifier),
+    };
+    format!("solver {solver} could not take down {what}")
 }
 
 /// Returns the severity by the share of the margin that is used up, and wakes for the next.
@@ -215,10 +238,7 @@ fn endpoints(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decisio
         if spec.serves != Serves::Ours || endpoint.since.is_none() {
             continue;
         }
-        let place = match &spec.connect_to {
-            Some(origin) => format!("{}:{} at {origin}", spec.server_name, spec.port),
-            None => format!("{}:{}", spec.server_name, spec.port),
-        };
+        let place = spec.to_string();
         match &endpoint.shown {
             Err(failure) => decision.findings.push(Finding {
                 code: Code::EndpointUnreachable,

@@ -39,7 +39,7 @@ codes! {
         "read what the CA says below; an unpause link or new EAB credentials may be needed";
     /// The CA gave our key another account URL than before.
     AccountChanged = "account.changed",
-        "update `accounturi` in CAA records that name the former account";
+        "update `accounturi` in CAA records that name the former account, then: perennial confirm";
     /// The CA says its CAA records forbid it to issue.
     CaaForbidsIssuer = "caa.forbids-issuer",
         "allow this CA in the zone's CAA records, or declare an issuer that they allow";
@@ -132,7 +132,7 @@ codes! {
         "read the cause below; it is looked at again by itself";
     /// A challenge answer could not be withdrawn.
     WithdrawalFailing = "withdrawal.failing",
-        "remove the challenge answer named below by hand if this goes on";
+        "remove the challenge answer named below by hand; once it is gone, or does not matter: perennial confirm";
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::deployment::Trouble;
 use crate::action::{ActKind, Fact, Outcome};
-use crate::event::{AttemptBegan, Event};
+use crate::event::{AttemptBegan, Ended, Event};
 use crate::words::{
     Answer, AuthorizationFacts, AuthorizationStatus, Blame, ChallengeStatus, Failure, FailureKind,
     KeyFacts, LeafFacts, OrderFacts, OrderStatus, Permille, Place, Showing, Url,
@@ -100,6 +100,9 @@ pub struct Ordered {
     pub authorizations: Vec<Authorization>,
     /// Whether a `Finalize` was sent whose outcome is not known: ask before sending again.
     pub finalize_doubted: bool,
+    /// How often something that the CA says of it was new.
+    #[serde(default)]
+    pub turns: u16,
 }
 
 /// One authorization of the order.
@@ -196,9 +199,9 @@ impl Attempt {
     }
 
     /// Takes in the end of an act.
-    pub(super) fn conclude(&mut self, at: Timestamp, act: &ActKind, outcome: &Outcome) {
+    pub(super) fn conclude(&mut self, at: Timestamp, act: &ActKind, end: &Ended) {
         if let Self::Running(running) = self {
-            running.conclude(at, act, outcome);
+            running.conclude(at, act, end);
         }
     }
 }
@@ -207,15 +210,23 @@ impl Running {
     fn fold(&mut self, at: Timestamp, event: &Event) {
         match event {
             Event::AttemptTroubled(failure) => self.note(at, failure),
-            Event::OrderSeen(facts) => self.see_order(at, facts),
+            Event::OrderSeen(facts) => {
+                self.see_order(at, facts);
+                self.turn();
+            }
             Event::AuthorizationSeen(facts) => {
-                // One that another name's solver is in goes on, however well the CA answers.
-                if self.is_troubled_by_ca() {
+                // A CA that was not to be told, and still waits to be, has not come further: the next
+                // try keeps its distance.
+                let known = self.authorization(&facts.url);
+                let is_stuck = known.is_some_and(|known| known.is_still_untold(facts));
+                // What another name's solver is in goes on, however well the CA answers.
+                if self.is_troubled_by_ca() && !is_stuck {
                     self.trouble = None;
                 }
                 if let Some(authorization) = self.authorization(&facts.url) {
                     authorization.see((**facts).clone());
                 }
+                self.turn();
             }
             Event::PlaceFound(found) => {
                 self.trouble = None;
@@ -280,12 +291,19 @@ impl Running {
         }
     }
 
+    const fn turn(&mut self) {
+        if let Stage::Ordered(order) = &mut self.stage {
+            order.turns = order.turns.saturating_add(1);
+        }
+    }
+
     fn authorization(&mut self, url: &Url) -> Option<&mut Authorization> {
         let Stage::Ordered(order) = &mut self.stage else { return None };
         order.authorizations.iter_mut().find(|authorization| authorization.url == *url)
     }
 
-    fn conclude(&mut self, at: Timestamp, act: &ActKind, outcome: &Outcome) {
+    fn conclude(&mut self, at: Timestamp, act: &ActKind, end: &Ended) {
+        let outcome = &end.outcome;
         if !is_of_attempt(act) {
             return;
         }
@@ -293,7 +311,11 @@ impl Running {
         // worth trying again is decided elsewhere.
         match outcome {
             Outcome::Done(_) => self.trouble = None,
-            Outcome::Unknown => self.note(at, &unanswered(act)),
+            Outcome::Unknown => {
+                let before = self.trouble.take();
+                let trouble = Trouble::unknown(before.as_deref(), at, act, end.interrupted);
+                self.trouble = Some(Box::new(trouble));
+            }
             Outcome::Failed(failure) => self.note(at, failure),
         }
         match act {
@@ -477,6 +499,7 @@ impl Ordered {
             since: at,
             authorizations: authorizations.collect(),
             finalize_doubted: false,
+            turns: 0,
         }
     }
 
@@ -539,15 +562,20 @@ impl Authorization {
             self.answer = AnswerState::Absent;
         }
         if let AnswerState::Responded { at, doubted: true } = self.answer {
-            let waits = |c: &crate::words::ChallengeFacts| c.status == ChallengeStatus::Pending;
-            let untold = facts.challenges.iter().all(waits);
-            self.answer = if untold {
+            self.answer = if self.is_still_untold(&facts) {
                 AnswerState::Awaited
             } else {
                 AnswerState::Responded { at, doubted: false }
             };
         }
         self.facts = Some(facts);
+    }
+
+    /// Returns whether it is not known if the CA was told, and what it says now shows that it was not:
+    /// every challenge still waits.
+    fn is_still_untold(&self, facts: &AuthorizationFacts) -> bool {
+        matches!(self.answer, AnswerState::Responded { doubted: true, .. })
+            && facts.challenges.iter().all(|c| c.status == ChallengeStatus::Pending)
     }
 
     /// Returns its status as the CA said it last.

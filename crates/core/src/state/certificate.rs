@@ -13,11 +13,11 @@ use super::endpoint::EndpointState;
 use super::few::Few;
 use super::history::History;
 use crate::action::{ActKind, Fact, Outcome};
-use crate::event::{EndpointSeen, Event, Reason, RenewalInfoSeen};
+use crate::event::{Ended, EndpointSeen, Event, Reason, RenewalInfoSeen};
 use crate::intent::{CertificateSpec, KeyRotation, Serves};
 use crate::words::{
-    Answer, BundleId, Fingerprint, LeafFacts, Name, Permille, SightState, Slot, SuggestedWindow,
-    Url,
+    Answer, BundleId, Fingerprint, Identifier, LeafFacts, Name, Permille, SightState, Slot,
+    SuggestedWindow, Url,
 };
 
 /// A declared certificate; it lives through all its renewals.
@@ -51,6 +51,9 @@ pub struct Certificate {
     /// The name under which the certificate goes on; this one does nothing any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renamed_to: Option<Name>,
+    /// Names that were added to the declaration later and that the leaf does not have yet.
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub late: Few<Late>,
     /// When a person asked for a renewal that has not come yet.
     pub requested_at: Option<Timestamp>,
     /// Key slots that no attempt and no leaf needs any more.
@@ -98,6 +101,15 @@ pub struct Owed {
     pub failed_at: Option<Timestamp>,
 }
 
+/// A name that was added later and is not covered yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Late {
+    /// Which.
+    pub identifier: Identifier,
+    /// Since when it is declared.
+    pub since: Timestamp,
+}
+
 /// A key slot to be emptied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpentKey {
@@ -107,6 +119,24 @@ pub struct SpentKey {
     pub failures: u16,
     /// When it failed last.
     pub failed_at: Option<Timestamp>,
+}
+
+impl Owed {
+    /// How often withdrawing is tried at short distances: with the table's two hours at the end,
+    /// about two days. From then on it is tried once a day, and a person may say that it is enough.
+    pub const TRIES: u16 = 28;
+
+    /// Returns whether it has failed often enough to be told of.
+    #[must_use]
+    pub const fn is_failing(&self) -> bool {
+        self.failures >= 3
+    }
+
+    /// Returns whether there is little hope: a person may end it.
+    #[must_use]
+    pub const fn is_hopeless(&self) -> bool {
+        self.failures >= Self::TRIES
+    }
 }
 
 impl Certificate {
@@ -127,6 +157,7 @@ impl Certificate {
             owed: Few::new(),
             seen_through: None,
             renamed_to: None,
+            late: Few::new(),
             requested_at: None,
             spent_keys: Few::new(),
         };
@@ -157,6 +188,18 @@ impl Certificate {
     #[must_use]
     pub fn covers_all(&self, leaf: &LeafFacts) -> bool {
         self.spec.identifiers.iter().all(|wanted| leaf.covers(wanted))
+    }
+
+    /// Returns since when a declared name is wanted that a leaf does not have, if one is: the first.
+    #[must_use]
+    pub fn uncovered_since(&self, leaf: &Leaf) -> Option<Timestamp> {
+        let uncovered = self.spec.identifiers.iter().filter(|wanted| !leaf.facts.covers(wanted));
+        let since = uncovered.map(|wanted| {
+            let late = self.late.iter().find(|late| late.identifier == *wanted);
+            // Of what was declared from the beginning, this leaf was the first to lack it.
+            late.map_or(leaf.since.max(self.declared_at), |late| late.since)
+        });
+        since.min()
     }
 
     /// Returns whether every address of every endpoint that is ours to serve shows this leaf.
@@ -193,12 +236,12 @@ impl Certificate {
     pub fn fold(&mut self, version: u64, at: Timestamp, event: &Event) {
         let ended = self.history.fold(version, at, event);
         match event {
-            Event::CertificateDeclared(spec) => self.redeclare(spec),
+            Event::CertificateDeclared(spec) => self.redeclare(at, spec),
             Event::Undeclared(_) => self.undeclared_at = Some(at),
             Event::Started(started) => self.owe(&started.act),
             Event::Ended(end) => {
                 if let Some(act) = ended {
-                    self.conclude(at, &act, &end.outcome);
+                    self.conclude(at, &act, end);
                 }
             }
             Event::TargetInspected(inspected) => {
@@ -222,19 +265,36 @@ impl Certificate {
             Event::LeafAdopted(facts) => self.adopt(at, facts),
             Event::RenewalInfoSeen(seen) => self.hear(seen),
             Event::RenewalRequested(_) => self.requested_at = Some(at),
-            Event::WithdrawalAbandoned(answer) => self.owed.retain(|owed| owed.answer != *answer),
+            Event::WithdrawalAbandoned(answer) | Event::AnswerGone(answer) => {
+                self.owed.retain(|owed| owed.answer != *answer);
+            }
             other => self.attempt.fold(at, other),
         }
     }
 
-    fn redeclare(&mut self, spec: &CertificateSpec) {
+    fn redeclare(&mut self, at: Timestamp, spec: &CertificateSpec) {
         let before = core::mem::replace(&mut self.spec, Box::new(spec.clone()));
+        let is_late = |own: &&Identifier| !before.identifiers.contains(own);
+        let late = self.spec.identifiers.iter().filter(is_late).cloned();
+        for identifier in late {
+            self.late.push(Late { identifier, since: at });
+        }
+        self.forget_covered();
         let targets = core::mem::take(&mut self.targets);
         let endpoints = core::mem::take(&mut self.endpoints);
         let known: Vec<_> = before.endpoints.iter().cloned().zip(endpoints).collect();
         self.align(&targets, &known);
         self.undeclared_at = None;
         self.renamed_to = None;
+    }
+
+    /// Forgets of late names those that the leaf has, and those that are not wanted any more.
+    fn forget_covered(&mut self) {
+        let (spec, leaf) = (&self.spec, self.leaf.as_deref());
+        self.late.retain(|late| {
+            spec.identifiers.contains(&late.identifier)
+                && leaf.is_none_or(|leaf| !leaf.facts.covers(&late.identifier))
+        });
     }
 
     /// Makes one ledger for each declared target and endpoint, keeping what is known of them.
@@ -265,11 +325,12 @@ impl Certificate {
         }
     }
 
-    fn conclude(&mut self, at: Timestamp, act: &ActKind, outcome: &Outcome) {
+    fn conclude(&mut self, at: Timestamp, act: &ActKind, end: &Ended) {
+        let outcome = &end.outcome;
         match act {
             ActKind::KeepBundle { .. } => self.keep(at, outcome),
-            ActKind::DropKey { slot } => self.settle_key(at, slot, outcome),
-            ActKind::Withdraw { answer } => self.settle_withdrawal(at, answer, outcome),
+            ActKind::DropKey { slot } => self.settle_key(at, slot, end),
+            ActKind::Withdraw { answer } => self.settle_withdrawal(at, answer, end),
             ActKind::Stage { target, bundle, .. }
             | ActKind::Validate { target, bundle, .. }
             | ActKind::Activate { target, bundle, .. } => {
@@ -277,12 +338,12 @@ impl Certificate {
                 let number = number.map(|leaf| leaf.number);
                 let mut ledgers = self.targets.iter_mut();
                 if let Some(ledger) = ledgers.find(|ledger| ledger.target == *target) {
-                    ledger.conclude(at, act, outcome, number);
+                    ledger.conclude(at, act, outcome, end.interrupted, number);
                 }
             }
             _ => {}
         }
-        self.attempt.conclude(at, act, outcome);
+        self.attempt.conclude(at, act, end);
     }
 
     /// A kept bundle ends the attempt; the key is part of the bundle now, so its slot is spent.
@@ -307,6 +368,7 @@ impl Certificate {
             since: at,
             is_early,
         }));
+        self.forget_covered();
         self.suggestion = None;
         self.requested_at = None;
         self.attempt = Attempt::Resting(Rest::default());
@@ -315,20 +377,23 @@ impl Certificate {
         }
     }
 
-    fn settle_key(&mut self, at: Timestamp, slot: &Slot, outcome: &Outcome) {
-        if matches!(outcome, Outcome::Done(_)) {
+    fn settle_key(&mut self, at: Timestamp, slot: &Slot, end: &Ended) {
+        if matches!(end.outcome, Outcome::Done(_)) {
             self.spent_keys.retain(|spent| spent.slot != *slot);
         } else if let Some(spent) = self.spent_keys.iter_mut().find(|spent| spent.slot == *slot) {
-            spent.failures = spent.failures.saturating_add(1);
+            // An end of this process is no failure, unless the act seems to be the reason.
+            let is_first = end.interrupted && spent.failed_at.is_none();
+            spent.failures = spent.failures.saturating_add(u16::from(!is_first));
             spent.failed_at = Some(at);
         }
     }
 
-    fn settle_withdrawal(&mut self, at: Timestamp, answer: &Answer, outcome: &Outcome) {
-        if matches!(outcome, Outcome::Done(_)) {
+    fn settle_withdrawal(&mut self, at: Timestamp, answer: &Answer, end: &Ended) {
+        if matches!(end.outcome, Outcome::Done(_)) {
             self.owed.retain(|owed| owed.answer != *answer);
         } else if let Some(owed) = self.owed.iter_mut().find(|owed| owed.answer == *answer) {
-            owed.failures = owed.failures.saturating_add(1);
+            let is_first = end.interrupted && owed.failed_at.is_none();
+            owed.failures = owed.failures.saturating_add(u16::from(!is_first));
             owed.failed_at = Some(at);
         }
     }
@@ -343,6 +408,7 @@ impl Certificate {
             since: at,
             is_early: false,
         }));
+        self.forget_covered();
         self.suggestion = None;
     }
 

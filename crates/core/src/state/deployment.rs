@@ -111,6 +111,19 @@ impl Trouble {
             since: before.map_or(at, |trouble| trouble.since),
         }
     }
+
+    /// Makes the trouble that an act of unknown outcome leads to. One that was interrupted by the end
+    /// of this process is no failure yet: only when that happens in a row may the act be the reason.
+    pub(super) fn unknown(
+        before: Option<&Self>,
+        at: Timestamp,
+        act: &ActKind,
+        interrupted: bool,
+    ) -> Self {
+        let again = Self::again(before, at, &super::attempt::unanswered(act));
+        let failures = if interrupted && before.is_none() { 0 } else { again.failures };
+        Self { failures, ..again }
+    }
 }
 
 impl Found {
@@ -216,6 +229,7 @@ impl Deployment {
         at: Timestamp,
         act: &ActKind,
         outcome: &Outcome,
+        interrupted: bool,
         leaf: Option<u32>,
     ) {
         match outcome {
@@ -225,7 +239,11 @@ impl Deployment {
                 self.step = DeployStep::Behind;
             }
             // Staging, validating and activating may be repeated: the step is simply not taken.
-            Outcome::Unknown => self.note(at, &super::attempt::unanswered(act)),
+            Outcome::Unknown => {
+                let before = self.trouble.take();
+                let trouble = Trouble::unknown(before.as_deref(), at, act, interrupted);
+                self.trouble = Some(Box::new(trouble));
+            }
             Outcome::Done(_) => {
                 let Some(leaf) = leaf else { return };
                 self.trouble = None;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::deployment::Trouble;
 use super::history::History;
 use crate::action::{AccountRef, ActKind, Fact, Outcome};
-use crate::event::Event;
+use crate::event::{Ended, Event};
 use crate::intent::IssuerSpec;
 use crate::words::time::after;
 use crate::words::{
@@ -69,6 +69,9 @@ pub enum Account {
         retry_at: Timestamp,
         /// How often in a row.
         failures: u16,
+        /// The URL it had before, where it had one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        former: Option<Url>,
     },
 }
 
@@ -248,13 +251,14 @@ impl Issuer {
             }
             Event::Undeclared(_) => self.declared = false,
             Event::DirectorySeen(facts) => self.directory = Some(facts.clone()),
+            Event::AccountConfirmed(_) => self.account.confirm(),
             Event::AccountLost(lost) => self.account.lose(&lost.url),
             Event::OrderAdmitted(admitted) => self.orders.spend(at, admitted.after_failure),
             Event::Blamed(failure) => self.health.blame(at, failure),
             Event::Cleared(_) => self.health.clear(at),
             Event::Ended(end) => {
                 if let Some(act) = ended {
-                    self.note(at, &act, &end.outcome);
+                    self.note(at, &act, end);
                     self.account.conclude(at, &act, &end.outcome);
                 }
             }
@@ -264,18 +268,15 @@ impl Issuer {
 }
 
 impl Issuer {
-    fn note(&mut self, at: Timestamp, act: &ActKind, outcome: &Outcome) {
-        let unknown;
-        let failure = match outcome {
-            Outcome::Done(_) => return self.trouble = None,
-            Outcome::Failed(failure) => failure,
-            Outcome::Unknown => {
-                unknown = super::attempt::unanswered(act);
-                &unknown
-            }
-        };
+    fn note(&mut self, at: Timestamp, act: &ActKind, end: &Ended) {
         let before = self.trouble.take();
-        self.trouble = Some(Box::new(Trouble::again(before.as_deref(), at, failure)));
+        let before = before.as_deref();
+        self.trouble = match &end.outcome {
+            Outcome::Done(_) => None,
+            Outcome::Failed(failure) => Some(Trouble::again(before, at, failure)),
+            Outcome::Unknown => Some(Trouble::unknown(before, at, act, end.interrupted)),
+        }
+        .map(Box::new);
     }
 }
 
@@ -297,10 +298,18 @@ impl Issuer {
 
 impl Account {
     fn lose(&mut self, lost: &Url) {
-        if let Self::Ready { key, url, .. } = self
+        if let Self::Ready { key, url, former } = self
             && url == lost
         {
-            *self = Self::Keyed { key: key.clone(), former: Some(url.clone()) };
+            // The oldest is what somebody may have pinned; that it was lost again changes nothing.
+            let former = former.take().or_else(|| Some(url.clone()));
+            *self = Self::Keyed { key: key.clone(), former };
+        }
+    }
+
+    fn confirm(&mut self) {
+        if let Self::Ready { former, .. } = self {
+            *former = None;
         }
     }
 
@@ -312,7 +321,12 @@ impl Account {
             (ActKind::NewAccount { .. }, Outcome::Done(Fact::Account(facts))) => {
                 self.register(at, facts);
             }
-            (ActKind::NewAccount { .. }, Outcome::Failed(failure)) => self.refuse(at, failure),
+            (ActKind::NewAccount { .. }, Outcome::Failed(failure)) if is_refusal(failure.kind) => {
+                self.refuse(at, failure);
+            }
+            // A CA that is down or busy says nothing of the account: that is the issuer's trouble,
+            // and it is asked again when the issuer is.
+            //
             // An unknown outcome is cleared up by asking again with the same key: registering a
             // key twice finds the account it already is (RFC 8555 section 7.3.1).
             _ => {}
@@ -323,8 +337,10 @@ impl Account {
         let (key, former) = match self {
             Self::Absent => return,
             Self::Keyed { key, former } => (key.clone(), former.take()),
-            Self::Ready { key, url, .. } => (key.clone(), Some(url.clone())),
-            Self::Refused { key, .. } => (key.clone(), None),
+            Self::Ready { key, url, former } => {
+                (key.clone(), former.take().or_else(|| Some(url.clone())))
+            }
+            Self::Refused { key, former, .. } => (key.clone(), former.take()),
         };
         if facts.status == AccountStatus::Valid {
             let former = former.filter(|url| *url != facts.url);
@@ -343,17 +359,30 @@ impl Account {
     }
 
     fn refuse(&mut self, at: Timestamp, failure: &Failure) {
-        let (key, failures) = match self {
+        let (key, former, failures) = match self {
             Self::Absent => return,
-            Self::Keyed { key, .. } | Self::Ready { key, .. } => (key.clone(), 0),
-            Self::Refused { key, failures, .. } => (key.clone(), *failures),
+            Self::Keyed { key, former } => (key.clone(), former.take(), 0),
+            Self::Ready { key, url, former } => {
+                (key.clone(), former.take().or_else(|| Some(url.clone())), 0)
+            }
+            Self::Refused { key, former, failures, .. } => (key.clone(), former.take(), *failures),
         };
         let failures = failures.saturating_add(1);
-        let pause = match failure.kind {
-            FailureKind::RateLimited { until } => until.min(after(at, LIMITED_AT_MOST)),
-            _ => after(at, closed_for(failures.saturating_sub(1))),
-        };
+        let retry_at = after(at, closed_for(failures.saturating_sub(1)));
         let failure = Box::new(failure.clone());
-        *self = Self::Refused { key, failure, retry_at: pause, failures };
+        *self = Self::Refused { key, failure, retry_at, failures, former };
+    }
+}
+
+/// Returns whether a failure to register is the CA's judgement of the account, and not its own
+/// trouble (503, 429, no connection).
+const fn is_refusal(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::Refused
+        | FailureKind::Unauthorized
+        | FailureKind::AccountUnknown
+        | FailureKind::Gone
+        | FailureKind::AlreadyReplaced => true,
+        FailureKind::Transient | FailureKind::RateLimited { .. } | FailureKind::Unknown => false,
     }
 }

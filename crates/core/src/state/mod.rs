@@ -20,7 +20,7 @@ use jiff::Timestamp;
 pub use attempt::{
     AnswerState, Attempt, Authorization, LastFailure, Ordered, Rest, Running, Stage,
 };
-pub use certificate::{Certificate, Leaf, Owed, SpentKey, Suggestion};
+pub use certificate::{Certificate, Late, Leaf, Owed, SpentKey, Suggestion};
 pub use deployment::{DeployStep, Deployment, Found, Trouble};
 pub use endpoint::{AddressState, EndpointState, Served};
 pub use few::Few;

@@ -141,7 +141,7 @@ fn happenings() -> Vec<(String, Vec<Event>)> {
                 let Some((_, start)) = begun.cloned() else { continue };
                 for outcome in [end.outcome, refused(), Outcome::Unknown] {
                     let name = format!("{} {}", word(&start.act), ending(&outcome));
-                    let ended = Event::Ended(Ended { of: 1001, outcome });
+                    let ended = Event::Ended(Ended { of: 1001, outcome, interrupted: false });
                     push(&mut all, name, vec![Event::Started(start.clone()), ended]);
                 }
             }

@@ -4,7 +4,9 @@
 
 mod golden;
 mod life;
+mod owing;
 mod properties;
+mod shop;
 
 use jiff::Timestamp;
 use perennial_core::event::{Decoded, Event};

@@ -67,7 +67,7 @@ impl Told {
             let len = acting.len().max(1);
             let chosen = acting.get(usize::try_from(of).unwrap() % len);
             let of = chosen.map_or(of, |acting| acting.version);
-            event = Event::Ended(Ended { of, outcome: ended.outcome.clone() });
+            event = Event::Ended(Ended { of, ..ended.clone() });
         }
         let version = self.state.version(&stream) + 1;
         // An event that makes no sense there is refused, and the stream stays as it was.

@@ -103,7 +103,8 @@ pub enum Command {
     Journal(JournalArgs),
     /// Let the daemon read its configuration again
     Reload,
-    /// Confirm that many certificates may go from the configuration, then reload it
+    /// Confirm what waits for a person (many certificates that go, an account's new URL, answers that
+    /// cannot be taken down), then reload the configuration
     Confirm,
     /// Let the daemon finish what is in flight and end
     Stop,

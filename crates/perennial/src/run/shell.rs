@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use perennial_core::action::{Act, ActId, Ask, AskKind, Outcome, Reply};
 use perennial_core::driver::{Driver, Input, Step};
 use perennial_core::record::{Batch, Receipt, Record, Stream};
-use perennial_core::words::{Blame, Failure, FailureKind};
+use perennial_core::words::{Blame, Failure};
 use perennial_store::{AppendError, Writer};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::timeout;
@@ -299,10 +299,10 @@ impl Shell {
             let stop = work.abort_handle();
             let reply = match timeout(limit, work).await {
                 Ok(Ok(reply)) => reply,
-                Ok(Err(_)) => Reply::Failed(lost("the question ended in a fault of ours")),
+                Ok(Err(_)) => Reply::Failed(broken(&kind)),
                 Err(_) => {
                     stop.abort();
-                    Reply::Failed(lost("no answer came in time"))
+                    Reply::Failed(kind.unanswered())
                 }
             };
             let _ = events.send(Event::Reply(stream, kind, reply));
@@ -329,12 +329,8 @@ impl Shell {
     }
 }
 
-fn lost(cause: &str) -> Failure {
-    Failure {
-        kind: FailureKind::Unknown,
-        blame: Blame::Ourselves,
-        attempted: "ask".into(),
-        cause: cause.into(),
-        problem: None,
-    }
+/// Makes the failure of a question whose asking panicked: nobody else is at fault.
+fn broken(ask: &AskKind) -> Failure {
+    let cause = "the question ended in a fault of ours".into();
+    Failure { blame: Blame::Ourselves, cause, ..ask.unanswered() }
 }

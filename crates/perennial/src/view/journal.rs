@@ -124,6 +124,9 @@ impl Timeline {
             Outcome::Failed(failure) => Told::bad(Severity::Warning, failure.to_string()),
             Outcome::Unknown => {
                 let what = did.unwrap_or_else(|| format!("act {}", ended.of));
+                if ended.interrupted {
+                    return Told::main(format!("interrupted, and done again if need be: {what}"));
+                }
                 Told::bad(Severity::Notice, format!("not known whether this took effect: {what}"))
             }
         }
@@ -200,6 +203,7 @@ fn tell_of_issuer(event: &Event) -> Option<Told> {
             Told::detail(format!("an order for {} may be made", admitted.certificate))
         }
         Event::Blamed(failure) => Told::bad(Severity::Notice, failure.to_string()),
+        Event::AccountConfirmed(_) => Told::main("a person has seen the account's new URL"),
         Event::Cleared(_) => Told::main("works again"),
         _ => return None,
     })
@@ -259,6 +263,10 @@ fn tell_of_certificate(event: &Event) -> Told {
         Event::AnswerAwaited(_) => Told::detail("the CA may look now"),
         Event::AnswersDoubted(_) => Told::detail("restarted; answers may have to be put up again"),
         Event::ChainSeen(facts) => Told::main(format!("fetched {}", leaf_text(facts))),
+        Event::AnswerGone(answer) => {
+            let (kind, name) = (answer.kind.as_str(), &answer.identifier);
+            Told::main(format!("the {kind} answer for {name} is gone"))
+        }
         Event::WithdrawalAbandoned(answer) => {
             let text = format!(
                 "the {} answer for {} could not be taken down, and is left",

@@ -88,7 +88,7 @@ impl Story {
     fn act(&mut self, kind: StreamKind, name: &str, act: ActKind, outcome: Outcome) {
         let deadline_at = self.now + SignedDuration::from_mins(1);
         let of = self.add(kind, name, Event::Started(Started { act, deadline_at }));
-        self.add(kind, name, Event::Ended(Ended { of, outcome }));
+        self.add(kind, name, Event::Ended(Ended { of, outcome, interrupted: false }));
     }
 
     fn declare(&mut self, text: &str) {

@@ -38,6 +38,7 @@ impl Checks {
             (ActKind::NewOrder { .. }, Outcome::Done(Fact::Order(facts))) => {
                 let orders = self.orders.entry(act.id.stream.name.clone()).or_default();
                 orders.insert(facts.url.clone());
+                self.unheard.insert(act.id.clone());
                 self.judge_orders(&act.id.stream.name, now);
             }
             (ActKind::Stage { target, certificate, .. }, _) => {

@@ -1,8 +1,9 @@
 //! What is looked at as records and acts flow by, and at every tick of the clock.
 
 use jiff::{SignedDuration, Timestamp};
-use perennial_core::action::{Act, ActKind};
+use perennial_core::action::{Act, ActId, ActKind};
 use perennial_core::decide::Lane;
+use perennial_core::event::{Decoded, Event};
 use perennial_core::record::Record;
 use perennial_core::state::{Attempt, History, State};
 use perennial_core::words::{Name, after};
@@ -26,15 +27,25 @@ impl Checks {
         if &*record.kind == "attempt.began" {
             *self.began.entry(record.stream.name.clone()).or_default() += 1;
         }
+        if !self.unheard.is_empty()
+            && let Decoded::Event(event) = Event::decode(&record.kind, &record.body)
+            && let Event::Ended(ended) = *event
+        {
+            self.unheard.remove(&ActId { stream: record.stream.clone(), version: ended.of });
+        }
     }
 
     /// The process died: whatever it had in hand has no answer.
     pub fn crash(&mut self) {
         self.performing.clear();
+        for act in std::mem::take(&mut self.unheard) {
+            *self.losses.entry(act.stream.name).or_default() += 1;
+        }
     }
 
     /// Notes that the answer to an act was lost.
     pub fn lose(&mut self, act: &Act) {
+        self.unheard.remove(&act.id);
         if matches!(act.kind, ActKind::NewOrder { .. }) {
             *self.losses.entry(act.id.stream.name.clone()).or_default() += 1;
         }
@@ -42,7 +53,7 @@ impl Checks {
 
     /// Looks at an act that was released: its lane has room, and it is not one of too many.
     pub fn release(&mut self, act: &Act, state: &State, now: Timestamp) {
-        let acting = |id: &perennial_core::action::ActId| {
+        let acting = |id: &ActId| {
             let history: Option<&History> = state.history(&id.stream);
             history.is_some_and(|history| history.acting.iter().any(|a| a.version == id.version))
         };

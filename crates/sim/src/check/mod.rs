@@ -34,6 +34,8 @@ pub struct Checks {
     orders: BTreeMap<Name, BTreeSet<Url>>,
     began: BTreeMap<Name, u64>,
     losses: BTreeMap<Name, u64>,
+    /// Orders made whose `act.ended` is not durable: a crash loses the answer.
+    unheard: BTreeSet<ActId>,
     /// Acts on their way.
     performing: BTreeMap<ActId, Lane>,
     /// When acts of a kind were started lately.

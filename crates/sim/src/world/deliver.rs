@@ -55,7 +55,6 @@ impl World {
             self.checks.lose(act);
         }
         if self.pass_boundary() {
-            self.checks.lose(act);
             return;
         }
         let span = throw_span(&mut self.dice, self.pace.act).saturating_add(took);
@@ -124,7 +123,7 @@ impl World {
         let at = after(self.now, throw_span(&mut self.dice, self.pace.ask));
         if self.dice.chance(self.faults.unanswered) || at > ask.deadline_at {
             let (at, ask) = (ask.deadline_at, Box::new(ask));
-            let reply = Box::new(Reply::Failed(unanswered(&ask.kind)));
+            let reply = Box::new(Reply::Failed(ask.kind.unanswered()));
             return self.plan(at, Happening::Reply { ask, reply });
         }
         if self.dice.chance(self.faults.stale) {
@@ -145,7 +144,7 @@ impl World {
             return self.reply(ask, reply);
         }
         let at = after(self.now, took);
-        let reply = if at > ask.deadline_at { Reply::Failed(unanswered(&ask.kind)) } else { reply };
+        let reply = if at > ask.deadline_at { Reply::Failed(ask.kind.unanswered()) } else { reply };
         let at = at.min(ask.deadline_at);
         self.plan(at, Happening::Reply { ask: Box::new(ask), reply: Box::new(reply) });
     }
@@ -200,28 +199,6 @@ fn transient(act: &ActKind) -> Failure {
         blame,
         attempted: "do what the dice forbid".into(),
         cause: "bad luck".into(),
-        problem: None,
-    }
-}
-
-fn unanswered(ask: &AskKind) -> Failure {
-    let blame = match ask {
-        AskKind::Directory { issuer } | AskKind::RenewalInfo { issuer, .. } => {
-            Blame::Issuer(issuer.clone())
-        }
-        AskKind::Order { account, .. }
-        | AskKind::Authorization { account, .. }
-        | AskKind::Chain { account, .. } => Blame::Issuer(account.issuer.clone()),
-        AskKind::Locate { solver, .. } => Blame::Solver(solver.clone()),
-        AskKind::Look { answer } => Blame::Solver(answer.solver.clone()),
-        AskKind::Inspect { target, .. } => Blame::Target(target.clone()),
-        AskKind::Probe { endpoint } => Blame::Endpoint(endpoint.server_name.as_str().into()),
-    };
-    Failure {
-        kind: FailureKind::Unknown,
-        blame,
-        attempted: "ask".into(),
-        cause: "no answer came in time".into(),
         problem: None,
     }
 }

@@ -108,6 +108,8 @@ pub struct World {
     pub checks: Checks,
     /// At which boundaries the process dies.
     pub dies_at: BTreeSet<u64>,
+    /// What happens outside while the process is dead.
+    pub while_dead: Option<fn(&mut Outside)>,
     intent: Intent,
     now: Timestamp,
     begins_at: Timestamp,
@@ -148,6 +150,7 @@ impl World {
             pace: Pace::USUAL,
             checks: Checks::new(&intent),
             dies_at: BTreeSet::new(),
+            while_dead: None,
             intent,
             now: begins_at,
             begins_at,

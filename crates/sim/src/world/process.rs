@@ -76,6 +76,9 @@ impl World {
                 }
             }
         }
+        if let Some(change) = self.while_dead {
+            change(&mut self.outside);
+        }
         let span = throw_span(&mut self.dice, RESTARTED_WITHIN);
         self.plan(after(self.now, span), Happening::Start);
     }

@@ -5,20 +5,23 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 use perennial_core::words::after;
+use perennial_sim::model::ca::Ca;
 use perennial_sim::world::{Scenario, World};
 
 use crate::begin;
 
-fn issue_and_deploy(seed: u64, solver: &str) -> World {
+fn issue_and_deploy(seed: u64, solver: &str, dies_at: &[u64]) -> World {
     let names: &[&str] =
         if solver == "dns" { &["*.site.test", "site.test"] } else { &["site.test"] };
-    World::new(seed, Scenario::new(seed, begin()).with("site", names, solver, &["web1"]))
+    let scenario = Scenario::new(seed, begin()).with("site", names, solver, &["web1"]);
+    let mut world = World::new(seed, scenario);
+    world.dies_at = dies_at.iter().copied().collect::<BTreeSet<_>>();
+    world
 }
 
 /// Runs with deaths at some boundaries; returns how many boundaries there were.
 fn run(seed: u64, solver: &str, dies_at: &[u64]) -> u64 {
-    let mut world = issue_and_deploy(seed, solver);
-    world.dies_at = dies_at.iter().copied().collect::<BTreeSet<_>>();
+    let mut world = issue_and_deploy(seed, solver, dies_at);
     let settled = world.settle_until(after(begin(), SignedDuration::from_hours(2)));
     let boundaries = world.boundaries();
     world.run_for(SignedDuration::from_mins(10));
@@ -44,6 +47,24 @@ fn death_at_every_boundary_loses_nothing_over_http() {
 fn death_at_every_boundary_loses_nothing_over_dns() {
     for boundary in 1..=run(2, "dns", &[]) {
         run(2, "dns", &[boundary]);
+    }
+}
+
+/// What was put up for an order that nobody knows any more is taken down all the same, whether or
+/// not the process lived to hear that it was up.
+#[test]
+fn death_at_every_boundary_leaves_no_answer_of_a_forgotten_order() {
+    for (seed, solver) in [(4, "web"), (5, "dns")] {
+        for boundary in 1..=run(seed, solver, &[]) {
+            let mut world = issue_and_deploy(seed, solver, &[boundary]);
+            world.while_dead = Some(|outside| outside.cas.values_mut().for_each(Ca::forget_orders));
+            let settled = world.settle_until(after(begin(), SignedDuration::from_hours(4)));
+            world.run_for(SignedDuration::from_mins(10));
+            world.check_settled();
+            let told = format!("solver {solver}, death at {boundary}");
+            assert!(world.checks.violations.is_empty(), "{told}: {:#?}", world.checks.violations);
+            assert!(settled, "{told}: does not settle");
+        }
     }
 }
 

@@ -107,6 +107,7 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
         cause: "no connection".into(),
         problem: None,
     };
+    let issuer = Stream::new(StreamKind::Issuer, Name::new("ca"));
     let refused = IntentRefused { message: "line 3: unknown key `isuer`".into() };
     let held = IntentHeld { missing: vec![Name::new("shop")] };
     vec![
@@ -118,7 +119,9 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
         (stream.clone(), Event::CertificateRenamed(CertificateRenamed { to: Name::new("shop") })),
         (stream.clone(), Event::LeafAdopted(leaf.facts.clone())),
         (stream.clone(), Event::LeafInherited(leaf)),
-        (stream.clone(), Event::WithdrawalAbandoned(answer)),
+        (stream.clone(), Event::WithdrawalAbandoned(answer.clone())),
+        (stream.clone(), Event::AnswerGone(answer)),
+        (issuer, Event::AccountConfirmed(Empty {})),
         (stream.clone(), Event::Checkpoint(state.checkpoint(&stream).unwrap())),
     ]
 }
