@@ -11,7 +11,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Context, Decision, Lane, retry};
+use super::{Context, Decision, Lane, may_write, retry};
 use crate::action::ActKind;
 use crate::state::{Certificate, DeployStep, Deployment, Found, Leaf};
 use crate::words::{BundleId, Name};
@@ -80,7 +80,9 @@ fn may_replace(
     leaf: &Leaf,
 ) -> bool {
     // What was not looked at yet may be newer than ours.
-    ledger.is_looked_at() && cx.may_write(ledger) && !holds_newer(cx, certificate, ledger, leaf)
+    ledger.is_looked_at()
+        && may_write(cx.state, ledger)
+        && !holds_newer(cx, certificate, ledger, leaf)
 }
 
 /// Returns whether a target holds a leaf that is newer than ours, is valid now, is for all the names

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 
 use super::{Context, Decision, renew_at, retry};
 use crate::event::{AttemptBegan, Event, Reason};
-use crate::state::{Certificate, Found, Issuer, Leaf, Rest};
+use crate::state::{Certificate, Deployment, Found, Issuer, Leaf, Rest, State};
 use crate::words::{Name, Permille, Validity};
 
 /// When renewal is due, and why.
@@ -92,7 +92,7 @@ pub(super) fn begin(
     rest: &Rest,
     decision: &mut Decision,
 ) {
-    if !certificate.targets.is_empty() && !certificate.targets.iter().any(|t| cx.may_write(t)) {
+    if !has_place(cx.state, certificate) {
         return;
     }
     let due = due(certificate);
@@ -138,16 +138,22 @@ fn replaces(
     if supported { leaf.facts.ari_id.clone() } else { None }
 }
 
-impl Context<'_> {
-    /// Returns whether a leaf of ours may go to a target.
-    pub(crate) fn may_write(&self, ledger: &crate::state::Deployment) -> bool {
-        let take_over = self.state.targets.get(&ledger.target).is_some_and(|t| t.spec.take_over);
-        match &ledger.found {
-            // What could not be looked at is tried: the adapter refuses files that are not ours.
-            Found::Unlooked | Found::Unlookable(_) => true,
-            Found::Nothing { ours } | Found::Leaf { ours, .. } => *ours || take_over,
-        }
+/// Returns whether a leaf of ours may go to a target.
+#[must_use]
+pub fn may_write(state: &State, ledger: &Deployment) -> bool {
+    let take_over = state.targets.get(&ledger.target).is_some_and(|t| t.spec.take_over);
+    match &ledger.found {
+        // What could not be looked at is tried: the adapter refuses files that are not ours.
+        Found::Unlooked | Found::Unlookable(_) => true,
+        Found::Nothing { ours } | Found::Leaf { ours, .. } => *ours || take_over,
     }
+}
+
+/// Returns whether a new leaf could go anywhere: without targets it is only kept.
+#[must_use]
+pub fn has_place(state: &State, certificate: &Certificate) -> bool {
+    let targets = &certificate.targets;
+    targets.is_empty() || targets.iter().any(|ledger| may_write(state, ledger))
 }
 
 /// Returns the share of chance that a retry delay may add.

@@ -8,6 +8,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::removal::removal;
 use super::{Driver, Subject, Work};
 use crate::event::{CertificateRenamed, Empty, Event, IntentAccepted, IntentHeld};
 use crate::intent::Intent;
@@ -15,27 +16,27 @@ use crate::record::{Stream, StreamKind};
 use crate::state::{Account, Issuer};
 use crate::words::Name;
 
-/// A removal of more than this many is held, if it is also more than a tenth.
-const FREELY_REMOVED: usize = 3;
-
 impl Driver {
     /// Takes on a declaration.
     pub(super) fn declare(&mut self, work: &mut Work, intent: &Intent, confirmed: bool) {
-        let missing = self.missing(intent);
-        let declared =
-            self.state.certificates().filter(|(_, _, c)| c.undeclared_at.is_none()).count();
-        let is_held = !confirmed && missing.len() > FREELY_REMOVED && missing.len() * 10 > declared;
+        let mut removal = removal(&self.state, intent);
+        if confirmed {
+            removal = removal.confirmed(&self.state, intent);
+        }
         self.declare_means(work, intent);
-        if !is_held {
-            self.undeclare_means(work, intent);
+        for stream in removal.means {
+            self.append(work, &stream, Event::Undeclared(Empty {}));
         }
         self.declare_certificates(work, intent);
         if confirmed {
             self.acknowledge(work);
         }
         let instance = Stream::instance();
-        if is_held {
-            if self.state.instance.held != missing {
+        let missing = removal.certificates;
+        if removal.is_held {
+            // Said again after a declaration that was refused: this one could be read.
+            let known = &self.state.instance;
+            if known.held != missing || known.refused.is_some() {
                 self.append(work, &instance, Event::IntentHeld(IntentHeld { missing }));
             }
             return;
@@ -70,16 +71,6 @@ impl Driver {
         }
     }
 
-    /// Returns the certificates that the declaration lacks and does not rename.
-    fn missing(&self, intent: &Intent) -> Vec<Name> {
-        let renamed =
-            |name: &Name| intent.certificates.values().any(|spec| spec.was.as_ref() == Some(name));
-        let declared = self.state.certificates().filter(|(_, _, c)| c.undeclared_at.is_none());
-        let missing = declared
-            .filter(|(_, name, _)| !intent.certificates.contains_key(*name) && !renamed(name));
-        missing.map(|(_, name, _)| name.clone()).collect()
-    }
-
     fn declare_means(&mut self, work: &mut Work, intent: &Intent) {
         for (name, spec) in &intent.issuers {
             let known = self.state.issuers.get(name);
@@ -103,22 +94,6 @@ impl Driver {
                 self.append(work, &stream, Event::TargetDeclared(spec.clone()));
                 self.wake_all(work);
             }
-        }
-    }
-
-    fn undeclare_means(&mut self, work: &mut Work, intent: &Intent) {
-        let issuers = self.state.issuers.iter().filter(|(_, issuer)| issuer.declared);
-        let gone = issuers.filter(|(name, _)| !intent.issuers.contains_key(*name));
-        let mut streams: Vec<Stream> =
-            gone.map(|(name, _)| Stream::new(StreamKind::Issuer, name.clone())).collect();
-        let solvers = self.state.solvers.iter().filter(|(_, solver)| solver.declared);
-        let gone = solvers.filter(|(name, _)| !intent.solvers.contains_key(*name));
-        streams.extend(gone.map(|(name, _)| Stream::new(StreamKind::Solver, name.clone())));
-        let targets = self.state.targets.iter().filter(|(_, target)| target.declared);
-        let gone = targets.filter(|(name, _)| !intent.targets.contains_key(*name));
-        streams.extend(gone.map(|(name, _)| Stream::new(StreamKind::Target, name.clone())));
-        for stream in streams {
-            self.append(work, &stream, Event::Undeclared(Empty {}));
         }
     }
 

@@ -21,6 +21,7 @@ mod declare;
 mod hear;
 mod lanes;
 mod load;
+mod removal;
 mod settle;
 
 use alloc::boxed::Box;
@@ -30,6 +31,7 @@ use alloc::vec::Vec;
 use jiff::{SignedDuration, Timestamp};
 
 pub use load::Loader;
+pub use removal::{Removal, removal};
 
 use crate::action::{Act, ActId, Ask, AskKind, Outcome, Reply};
 use crate::decide::{Context, Draw};

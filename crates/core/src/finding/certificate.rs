@@ -11,7 +11,7 @@ use alloc::string::{String, ToString};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Code, Finding, Severity};
-use crate::decide::{Context, Decision, Runway, holds_newer};
+use crate::decide::{Context, Decision, Runway, holds_newer, may_write};
 use crate::intent::Serves;
 use crate::state::{
     AddressState, Attempt, Certificate, DeployStep, Deployment, Found, LastFailure, Trouble,
@@ -193,12 +193,12 @@ fn target(
         Found::Unlookable(failure) => {
             say(Code::TargetUnreadable, Severity::Notice, failure.to_string().into(), decision);
         }
-        Found::Leaf { ours: false, facts, .. } if !cx.may_write(ledger) => {
+        Found::Leaf { ours: false, facts, .. } if !may_write(cx.state, ledger) => {
             let severity = by_margin(cx, certificate, decision);
             let text = format!("a leaf until {} that Perennial did not write", facts.ends_at());
             say(Code::TargetNotOurs, severity, text.into(), decision);
         }
-        Found::Nothing { ours: false } if !cx.may_write(ledger) => {
+        Found::Nothing { ours: false } if !may_write(cx.state, ledger) => {
             let severity = by_margin(cx, certificate, decision);
             let text = "files that Perennial did not write, and no readable leaf";
             say(Code::TargetNotOurs, severity, text.into(), decision);
@@ -280,7 +280,7 @@ fn settling_until(cx: &Context<'_>, certificate: &Certificate) -> Option<Timesta
     // Who is not waited for: a target in trouble, and one that does not take our leaf at all.
     let awaited = certificate.targets.iter().filter(|ledger| {
         ledger.trouble.is_none()
-            && cx.may_write(ledger)
+            && may_write(cx.state, ledger)
             && !holds_newer(cx, certificate, ledger, leaf)
     });
     let each = awaited.map(|ledger| match ledger.step {

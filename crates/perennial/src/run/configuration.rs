@@ -3,7 +3,14 @@
 //! What was taken on is copied into the store, texts and places, so that a file that is broken at
 //! the next start, perhaps by the very deployment that restarted us, does not keep certificates from
 //! being renewed.
+//!
+//! Beside it are kept the *former* configurations that are still needed: a certificate that is in the
+//! file no more is renewed all the same (law 8), and so is one whose removal is held for a person.
+//! The issuers, solvers and targets that went with it have their addresses and credentials in a
+//! former file alone. A former one is kept for as long as it has something that is needed and that no
+//! newer one has, so there are never more of them than of such things.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::io::Write as _;
@@ -11,16 +18,22 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use perennial_config::{Loaded, Message, Source, gather, render, understand};
+use perennial_config::{Loaded, Message, Settings, Source, gather, render, understand};
 use perennial_core::intent::Intent;
+use perennial_core::state::{Attempt, State};
+use perennial_core::words::Name;
 use serde::{Deserialize, Serialize};
 
 /// The operator's file or folder.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Configuration {
     path: PathBuf,
     seen: Stamp,
-    good: Option<Vec<Source>>,
+    /// What is in force: the newest that could be used.
+    good: Vec<Source>,
+    /// Earlier ones, the newest first: those that are needed, once [`Configuration::complete`] said
+    /// which.
+    former: Vec<Vec<Source>>,
 }
 
 /// What is in force after starting.
@@ -29,7 +42,7 @@ pub(super) struct Declared {
     /// What is wanted.
     pub(super) intent: Intent,
     /// What adapters need.
-    pub(super) settings: perennial_config::Settings,
+    pub(super) settings: Settings,
     /// Why the newest file was not used, if it was not.
     pub(super) refused: Option<String>,
 }
@@ -51,6 +64,9 @@ type Stamp = Vec<(PathBuf, u64, Option<SystemTime>)>;
 #[derive(Serialize, Deserialize)]
 struct Kept {
     sources: Vec<KeptSource>,
+    /// Earlier ones that are still needed, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former: Vec<Vec<KeptSource>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,27 +82,32 @@ const LAST_GOOD: &str = "last-good-configuration.json";
 impl Configuration {
     /// Reads the file, or falls back to the last good one kept in `store`.
     pub(super) fn read(path: &Path, store: &Path) -> Result<(Self, Declared), Unusable> {
-        let mut own = Self { path: path.to_path_buf(), seen: stamp(path), good: None };
-        let messages = match own.load() {
-            Ok(Loaded { intent, settings, .. }) => {
-                return Ok((own, Declared { intent, settings, refused: None }));
+        let (path, seen) = (path.to_path_buf(), stamp(path));
+        match load(&path) {
+            Ok((sources, Loaded { intent, settings, .. })) => {
+                let mut own = Self { path, seen, good: sources, former: Vec::new() };
+                if let Some((newest, former)) = kept(&settings.store.dir) {
+                    own.former = former;
+                    own.supersede(newest);
+                }
+                Ok((own, Declared { intent, settings, refused: None }))
             }
-            Err(messages) => messages,
-        };
-        let Some(kept) = kept(store) else { return Err(Unusable(messages)) };
-        match understand(&kept) {
-            Ok(Loaded { intent, settings, .. }) => {
+            Err(messages) => {
+                let Some((good, former)) = kept(store) else { return Err(Unusable(messages)) };
+                let Ok(Loaded { intent, settings, .. }) = understand(&good) else {
+                    return Err(Unusable(messages));
+                };
                 let refused = Some(summary(&messages));
-                Ok((own, Declared { intent, settings, refused }))
+                Ok((Self { path, seen, good, former }, Declared { intent, settings, refused }))
             }
-            Err(_) => Err(Unusable(messages)),
         }
     }
 
-    /// Reads the file again.
-    pub(super) fn read_again(&mut self) -> Result<Loaded, String> {
+    /// Reads the file again. What it says is in force only after [`Configuration::take_on`].
+    pub(super) fn read_again(&mut self) -> Result<Newest, String> {
         self.seen = stamp(&self.path);
-        self.load().map_err(|messages| summary(&messages))
+        let (sources, loaded) = load(&self.path).map_err(|messages| summary(&messages))?;
+        Ok(Newest { sources, loaded })
     }
 
     /// Returns whether the files are not what they were when they were read last.
@@ -94,20 +115,95 @@ impl Configuration {
         stamp(&self.path) != self.seen
     }
 
-    /// Keeps what was read last in the store, if it was good.
-    pub(super) fn keep(&self, store: &Path) {
-        let Some(sources) = &self.good else { return };
-        if let Err(error) = write_kept(store, sources) {
-            tracing::warn!("the last good configuration could not be kept: {error}");
+    /// Puts what was read in force; what was until now may still be needed.
+    pub(super) fn take_on(&mut self, sources: Vec<Source>) {
+        let before = std::mem::replace(&mut self.good, sources);
+        self.supersede(before);
+    }
+
+    fn supersede(&mut self, before: Vec<Source>) {
+        if before != self.good {
+            self.former.insert(0, before);
         }
     }
 
-    fn load(&mut self) -> Result<Loaded, Vec<Message>> {
-        let sources = gather(&self.path)?;
-        let loaded = understand(&sources)?;
-        self.good = Some(sources);
-        Ok(loaded)
+    /// Completes settings by what is needed and only former configurations have, and forgets those
+    /// that have nothing of it.
+    pub(super) fn complete(&mut self, settings: &mut Settings, needed: &Means) {
+        self.former.retain(|sources| {
+            // One that is not understood any more (an older release's) can give nothing.
+            understand(sources).is_ok_and(|former| needed.take(settings, former.settings))
+        });
     }
+
+    /// Keeps what is in force, and what is still needed of former ones, in the store.
+    pub(super) fn keep(&self, store: &Path) {
+        if let Err(error) = write_kept(store, &self.good, &self.former) {
+            tracing::warn!("the last good configuration could not be kept: {error}");
+        }
+    }
+}
+
+/// What the file says now, not in force yet.
+#[derive(Debug)]
+pub(super) struct Newest {
+    /// Its texts.
+    pub(super) sources: Vec<Source>,
+    /// What they mean.
+    pub(super) loaded: Loaded,
+}
+
+/// The issuers, solvers and targets that certificates need.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Means {
+    issuers: BTreeSet<Name>,
+    solvers: BTreeSet<Name>,
+    targets: BTreeSet<Name>,
+}
+
+impl Means {
+    /// Returns what these certificates need, and what they have begun with: an order that runs at an
+    /// issuer, answers that a solver has still to withdraw.
+    pub(super) fn of(intent: &Intent, state: &State) -> Self {
+        let mut needed = Self::default();
+        for (name, spec) in &intent.certificates {
+            needed.issuers.extend(spec.issuers.iter().cloned());
+            needed.solvers.extend(spec.solvers.iter().cloned());
+            needed.targets.extend(spec.targets.iter().cloned());
+            let Some(known) = state.id(name).and_then(|id| state.certificate(id)) else { continue };
+            needed.solvers.extend(known.owed.iter().map(|owed| owed.answer.solver.clone()));
+            if let Attempt::Running(running) = &known.attempt {
+                needed.issuers.insert(running.plan.issuer.clone());
+            }
+        }
+        needed
+    }
+
+    /// Takes what is needed and missing from former settings; returns whether there was anything.
+    fn take(&self, settings: &mut Settings, former: Settings) -> bool {
+        let issuers = fill(&mut settings.issuers, former.issuers, &self.issuers);
+        let solvers = fill(&mut settings.solvers, former.solvers, &self.solvers);
+        let targets = fill(&mut settings.targets, former.targets, &self.targets);
+        issuers || solvers || targets
+    }
+}
+
+fn fill<T>(
+    own: &mut BTreeMap<Name, T>,
+    former: BTreeMap<Name, T>,
+    needed: &BTreeSet<Name>,
+) -> bool {
+    let before = own.len();
+    for (name, settings) in former.into_iter().filter(|(name, _)| needed.contains(name)) {
+        own.entry(name).or_insert(settings);
+    }
+    own.len() > before
+}
+
+fn load(path: &Path) -> Result<(Vec<Source>, Loaded), Vec<Message>> {
+    let sources = gather(path)?;
+    let loaded = understand(&sources)?;
+    Ok((sources, loaded))
 }
 
 /// Returns the first message and how many more there are, on one line.
@@ -134,25 +230,25 @@ fn stamp(path: &Path) -> Stamp {
     stamps
 }
 
-fn kept(store: &Path) -> Option<Vec<Source>> {
+/// Returns the last good configuration and the former ones that were still needed.
+fn kept(store: &Path) -> Option<(Vec<Source>, Vec<Vec<Source>>)> {
     let text = fs::read_to_string(store.join(LAST_GOOD)).ok()?;
     let kept: Kept = serde_json::from_str(&text).ok()?;
     let source =
         |source: KeptSource| Source { name: source.name, folder: source.folder, text: source.text };
-    Some(kept.sources.into_iter().map(source).collect())
+    let sources = |kept: Vec<KeptSource>| kept.into_iter().map(source).collect();
+    Some((sources(kept.sources), kept.former.into_iter().map(sources).collect()))
 }
 
-fn write_kept(store: &Path, sources: &[Source]) -> std::io::Result<()> {
-    let kept = Kept {
-        sources: sources
-            .iter()
-            .map(|source| KeptSource {
-                name: source.name.clone(),
-                folder: source.folder.clone(),
-                text: source.text.clone(),
-            })
-            .collect(),
+fn write_kept(store: &Path, good: &[Source], former: &[Vec<Source>]) -> std::io::Result<()> {
+    let source = |source: &Source| KeptSource {
+        name: source.name.clone(),
+        folder: source.folder.clone(),
+        text: source.text.clone(),
     };
+    let sources = |sources: &[Source]| sources.iter().map(source).collect();
+    let kept =
+        Kept { sources: sources(good), former: former.iter().map(|one| sources(one)).collect() };
     let temporary = store.join(format!("{LAST_GOOD}.new"));
     let _ = fs::remove_file(&temporary);
     let mut file =

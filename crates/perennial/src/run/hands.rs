@@ -8,6 +8,7 @@ use perennial_adapters::challenge::Solvers;
 use perennial_adapters::deploy::Targets;
 use perennial_adapters::dns::Places;
 use perennial_adapters::probe::Probe;
+use perennial_config::Settings;
 use perennial_core::action::{ActKind, AskKind, Fact, Outcome, Reply};
 use perennial_core::words::{
     Answer, Blame, Failure, FailureKind, Fingerprint, KeyAlgorithm, KeyFacts, Name, Slot,
@@ -51,10 +52,13 @@ impl Unfit {
         self.solvers.insert(name.clone(), cause.to_string());
     }
 
-    /// Returns the first cause, if there is any.
+    /// Returns the first cause among what these settings name, if there is any. What only a former
+    /// configuration names may have lost its secret together with its lines in the file.
     #[must_use]
-    pub fn first(&self) -> Option<&str> {
-        self.issuers.values().chain(self.solvers.values()).next().map(String::as_str)
+    pub fn first_of(&self, settings: &Settings) -> Option<&str> {
+        let issuers = self.issuers.iter().filter(|(name, _)| settings.issuers.contains_key(*name));
+        let solvers = self.solvers.iter().filter(|(name, _)| settings.solvers.contains_key(*name));
+        issuers.chain(solvers).next().map(|(_, cause)| cause.as_str())
     }
 
     fn solver(&self, name: &Name) -> Option<Failure> {

@@ -37,6 +37,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 pub use boundary::Boundaries;
 pub use configuration::{Configuration, Unusable};
+use configuration::{Means, Newest};
 pub use draw::Draws;
 pub use equip::{Surroundings, equip};
 pub use hands::Hands;
@@ -117,32 +118,29 @@ impl Daemon {
         followers: Option<UnboundedSender<Record>>,
     ) -> Result<Self, RunError> {
         let configuration = Configuration::read(&start.config, &start.store);
-        let (configuration, declared) = configuration.map_err(RunError::Configuration)?;
-        let settings = declared.settings;
+        let (mut configuration, declared) = configuration.map_err(RunError::Configuration)?;
+        let mut settings = declared.settings;
         let options = Options { unseal: equip::unseal(&settings) };
         let store = Store::open(&settings.store.dir, &options).map_err(RunError::Store)?;
         let Store { mut journal, vault, lock } = store;
         let epoch = journal.acquire_epoch().map_err(RunError::Store)?;
         let loader = load(&journal)?;
+        let own = settings.clone();
+        let whole = equip::with_undeclared(&declared.intent, loader.state());
+        configuration.complete(&mut settings, &Means::of(&whole, loader.state()));
         configuration.keep(&settings.store.dir);
         let vault: Arc<dyn Vault> = Arc::new(vault);
         if loader.is_whole() {
             sweep(&*vault, &loader.state().in_use()).map_err(RunError::Store)?;
         }
-        let hands = equip(
-            &equip::with_undeclared(&declared.intent, loader.state()),
-            &settings,
-            &start.surroundings,
-            Arc::clone(&vault),
-            &start.time,
-        )
-        .await?;
+        let hands =
+            equip(&whole, &settings, &start.surroundings, Arc::clone(&vault), &start.time).await?;
         let (events, inbox) = unbounded_channel();
         let writer = spawn_writer(journal, epoch, &events)?;
         let mut draws = start.draws;
         let version = env!("CARGO_PKG_VERSION");
         let (driver, first) = loader.start(version, epoch, start.time.now(), draws.draw());
-        let unfit = hands.unfit.first().map(str::to_owned);
+        let unfit = hands.unfit.first_of(&own).map(str::to_owned);
         announce(&events, declared.intent, declared.refused.or(unfit.clone()));
         let parts = Parts {
             driver,
@@ -268,50 +266,57 @@ impl Watcher {
             |message: String| Event::Input(Input::DeclarationRefused { message: message.into() });
         let event = match self.configuration.read_again() {
             Err(message) => refuse(message),
-            Ok(loaded) => {
-                let equipped = equip(
-                    &self.whole(&loaded.intent).await,
-                    &loaded.settings,
-                    &self.surroundings,
-                    Arc::clone(&self.vault),
-                    &self.time,
-                )
-                .await;
-                match equipped {
-                    Err(error) => refuse(error.to_string()),
-                    Ok(Hands { unfit, .. }) if unfit.first().is_some() => {
-                        let cause = unfit.first().map(str::to_owned);
-                        if self.unfit == cause {
-                            return; // said already
-                        }
-                        self.unfit.clone_from(&cause);
-                        refuse(cause.unwrap_or_default())
+            Ok(newest) => match self.equip(&newest).await {
+                Err(error) => refuse(error.to_string()),
+                Ok((hands, _)) if hands.unfit.first_of(&newest.loaded.settings).is_some() => {
+                    let cause = hands.unfit.first_of(&newest.loaded.settings).map(str::to_owned);
+                    if self.unfit == cause {
+                        return; // said already
                     }
-                    Ok(hands) => {
-                        self.unfit = None;
-                        self.configuration.keep(&loaded.settings.store.dir);
-                        // A loop that has ended reads nothing any more.
-                        let _ = self.events.send(Event::Hands(Arc::new(hands)));
-                        let intent = Box::new(loaded.intent);
-                        Event::Input(Input::Declared { intent, confirmed })
-                    }
+                    self.unfit.clone_from(&cause);
+                    refuse(cause.unwrap_or_default())
                 }
-            }
+                Ok((hands, configuration)) => {
+                    self.unfit = None;
+                    self.configuration = configuration;
+                    self.configuration.keep(&newest.loaded.settings.store.dir);
+                    // A loop that has ended reads nothing any more.
+                    let _ = self.events.send(Event::Hands(Arc::new(hands)));
+                    let intent = Box::new(newest.loaded.intent);
+                    Event::Input(Input::Declared { intent, confirmed })
+                }
+            },
         };
         let _ = self.events.send(event);
     }
 
-    /// Returns what was declared together with what is kept although it is declared no more.
-    async fn whole(&self, intent: &Intent) -> Intent {
+    /// Makes the adapters of the newest file, with what only former ones have and is still needed,
+    /// and the configuration as it is once that is in force.
+    async fn equip(&self, newest: &Newest) -> Result<(Hands, Configuration), RunError> {
+        let (whole, needed) = self.whole(&newest.loaded.intent).await;
+        let mut configuration = self.configuration.clone();
+        configuration.take_on(newest.sources.clone());
+        let mut settings = newest.loaded.settings.clone();
+        configuration.complete(&mut settings, &needed);
+        let vault = Arc::clone(&self.vault);
+        let hands = equip(&whole, &settings, &self.surroundings, vault, &self.time).await?;
+        Ok((hands, configuration))
+    }
+
+    /// Returns what was declared together with what is kept although it is declared no more, and
+    /// what all of that needs.
+    async fn whole(&self, intent: &Intent) -> (Intent, Means) {
         let (tell, told) = tokio::sync::oneshot::channel();
         let declared = intent.clone();
         let look = Look::new(move |driver, _| {
+            let whole = equip::with_undeclared(&declared, driver.state());
+            let needed = Means::of(&whole, driver.state());
             // Whoever asked may have ended.
-            let _ = tell.send(equip::with_undeclared(&declared, driver.state()));
+            let _ = tell.send((whole, needed));
         });
         let _ = self.events.send(Event::Look(look));
         // Without a loop nothing is renewed any more.
-        told.await.unwrap_or_else(|_| intent.clone())
+        told.await.unwrap_or_else(|_| (intent.clone(), Means::default()))
     }
 }
 

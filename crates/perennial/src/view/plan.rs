@@ -7,11 +7,12 @@ use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 use perennial_config::Loaded;
-use perennial_core::decide::{Runway, due};
-use perennial_core::event::{Event, Reason};
+use perennial_core::decide::{Runway, due, has_place, may_write};
+use perennial_core::driver::{Removal, removal};
+use perennial_core::event::{CertificateRenamed, Event, Reason};
 use perennial_core::intent::{CertificateSpec, Intent, solver_for};
 use perennial_core::record::{Stream, StreamKind};
-use perennial_core::state::{Attempt, Certificate, Deployment, Found, State};
+use perennial_core::state::{Attempt, Certificate, Deployment, State};
 use perennial_core::words::Name;
 use serde::Serialize;
 
@@ -85,7 +86,8 @@ impl PlanView {
     #[must_use]
     pub fn of(known: &State, loaded: &Loaded, now: Timestamp) -> Self {
         let before = known.intent();
-        let changes = changes(&before, &loaded.intent);
+        let removal = removal(known, &loaded.intent);
+        let changes = changes(&before, &loaded.intent, &removal);
         let after = declared(known, &loaded.intent, now);
         let mut steps = Vec::new();
         for (_, name, certificate) in after.certificates() {
@@ -97,7 +99,8 @@ impl PlanView {
             (left.when, &left.certificate).cmp(&(right.when, &right.certificate))
         });
         let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
-        Self { at: now, changes, held: held(&before, &loaded.intent), steps, warnings }
+        let held = if removal.is_held { removal.certificates } else { Vec::new() };
+        Self { at: now, changes, held, steps, warnings }
     }
 
     /// Returns whether something would be left alone, or held.
@@ -155,7 +158,7 @@ impl PlanView {
     }
 }
 
-fn changes(before: &Intent, after: &Intent) -> Vec<Change> {
+fn changes(before: &Intent, after: &Intent, removal: &Removal) -> Vec<Change> {
     let mut all = Vec::new();
     differences(&mut all, StreamKind::Issuer, &before.issuers, &after.issuers, |issuer| {
         issuer.directory.to_string()
@@ -164,17 +167,25 @@ fn changes(before: &Intent, after: &Intent) -> Vec<Change> {
         String::from(solver.kind.as_str())
     });
     differences(&mut all, StreamKind::Target, &before.targets, &after.targets, |_| String::new());
-    let names = |spec: &CertificateSpec| act::list(&spec.identifiers);
-    differences(
-        &mut all,
-        StreamKind::Certificate,
-        &before.certificates,
-        &after.certificates,
-        names,
-    );
+    let names = |spec: &CertificateSpec| {
+        let was = spec.was.as_ref().map(|was| format!(" (was {was})")).unwrap_or_default();
+        format!("{}{was}", act::list(&spec.identifiers))
+    };
+    let certificates = (&before.certificates, &after.certificates);
+    differences(&mut all, StreamKind::Certificate, certificates.0, certificates.1, names);
+    all.extend(removal.means.iter().map(|stream| removed(stream.clone(), "")));
+    let text = "renewed all the same, until it is retired";
+    let streams =
+        removal.certificates.iter().map(|n| Stream::new(StreamKind::Certificate, n.clone()));
+    all.extend(streams.map(|stream| removed(stream, text)));
     all
 }
 
+fn removed(subject: Stream, text: &str) -> Change {
+    Change { subject, kind: ChangeKind::Removed, text: String::from(text) }
+}
+
+/// Notes what is new or says something else.
 fn differences<T: PartialEq>(
     all: &mut Vec<Change>,
     kind: StreamKind,
@@ -192,27 +203,6 @@ fn differences<T: PartialEq>(
             Some(_) => {}
         }
     }
-    for name in before.keys().filter(|name| !after.contains_key(*name)) {
-        let text = if kind == StreamKind::Certificate {
-            "renewed all the same, until it is retired"
-        } else {
-            ""
-        };
-        note(name, ChangeKind::Removed, String::from(text));
-    }
-}
-
-/// Returns what the daemon would hold: more than three, and more than a tenth (DESIGN "Intent").
-fn held(before: &Intent, after: &Intent) -> Vec<Name> {
-    let renamed = |name: &Name| after.certificates.values().any(|c| c.was.as_ref() == Some(name));
-    let missing: Vec<Name> = before
-        .certificates
-        .keys()
-        .filter(|name| !after.certificates.contains_key(*name) && !renamed(name))
-        .cloned()
-        .collect();
-    let many = missing.len() > 3 && missing.len() * 10 > before.certificates.len();
-    if many { missing } else { Vec::new() }
 }
 
 /// Returns the state as it would be after the declaration was taken on; only in memory.
@@ -233,10 +223,21 @@ fn declared(known: &State, intent: &Intent, now: Timestamp) -> State {
     for (name, spec) in &intent.targets {
         fold(StreamKind::Target, name, Event::TargetDeclared(spec.clone()));
     }
+    let of = |name: &Name| known.id(name).and_then(|id| known.certificate(id));
     for (name, spec) in &intent.certificates {
-        let known = known.id(name).and_then(|id| known.certificate(id));
+        let known = of(name);
         if known.is_none_or(|known| *known.spec != *spec || known.undeclared_at.is_some()) {
             fold(StreamKind::Certificate, name, Event::CertificateDeclared(Box::new(spec.clone())));
+        }
+        let is_new = known.is_none_or(|known| known.renamed_to.is_some());
+        if let (true, Some(was)) = (is_new, &spec.was)
+            && let Some(former) = of(was)
+        {
+            let renamed = CertificateRenamed { to: name.clone() };
+            fold(StreamKind::Certificate, was, Event::CertificateRenamed(renamed));
+            if let Some(leaf) = former.leaf.clone() {
+                fold(StreamKind::Certificate, name, Event::LeafInherited(leaf));
+            }
         }
     }
     state
@@ -307,7 +308,7 @@ impl Planner<'_> {
             let what = format!("go on with the order at {}", running.plan.issuer);
             return self.step(When::Now, what, journal::reason(running.plan.reason));
         }
-        if !self.is_writable() {
+        if !has_place(self.state, self.certificate) {
             let what = String::from("renew nothing");
             let why =
                 "every target holds files of somebody else; `take_over = true` would allow it";
@@ -341,7 +342,7 @@ impl Planner<'_> {
             return None;
         }
         let target = &ledger.target;
-        if !self.may_write(ledger) {
+        if !may_write(self.state, ledger) {
             let why = "its files are somebody else's; `take_over = true` would allow it";
             return Some(self.step(When::Never, format!("install the leaf at {target}"), why));
         }
@@ -350,19 +351,6 @@ impl Planner<'_> {
             None => String::from("it is not there yet"),
         };
         Some(self.step(When::Now, format!("install the leaf at {target}"), why))
-    }
-
-    fn is_writable(&self) -> bool {
-        let targets = &self.certificate.targets;
-        targets.is_empty() || targets.iter().any(|ledger| self.may_write(ledger))
-    }
-
-    fn may_write(&self, ledger: &Deployment) -> bool {
-        let take_over = self.state.targets.get(&ledger.target).is_some_and(|t| t.spec.take_over);
-        match &ledger.found {
-            Found::Unlooked | Found::Unlookable(_) => true,
-            Found::Nothing { ours } | Found::Leaf { ours, .. } => *ours || take_over,
-        }
     }
 }
 

@@ -1,0 +1,143 @@
+//! What declarations take away: what is held, what stays because something needs it, what is said.
+
+use jiff::Timestamp;
+use perennial_core::driver::{Driver, Input, Loader, removal};
+use perennial_core::intent::{
+    CertificateSpec, Intent, IssuerKind, IssuerSpec, KeyRotation, SolverSpec, TargetSpec,
+};
+use perennial_core::record::Record;
+use perennial_core::words::{ChallengeKind, Identifier, KeyAlgorithm, Name};
+
+fn now() -> Timestamp {
+    "2026-11-21T09:00:00Z".parse().unwrap()
+}
+
+fn issuer() -> IssuerSpec {
+    IssuerSpec {
+        directory: "https://ca.test/directory".into(),
+        contact: Box::default(),
+        eab: false,
+        profile: None,
+        agreed: true,
+        kind: IssuerKind::Private,
+    }
+}
+
+fn solver() -> SolverSpec {
+    SolverSpec {
+        kind: ChallengeKind::Http01,
+        zones: Box::default(),
+        follows_cname: false,
+        visible_within: jiff::SignedDuration::from_secs(60),
+    }
+}
+
+fn target() -> TargetSpec {
+    let settle = jiff::SignedDuration::from_secs(60);
+    TargetSpec { take_over: false, validates: false, settle }
+}
+
+/// Declares certificates, each with an issuer, a solver and a target of the same name.
+fn declaring(names: &[&str]) -> Intent {
+    let mut intent = Intent::default();
+    for text in names {
+        let name = Name::new(*text);
+        intent.issuers.insert(name.clone(), issuer());
+        intent.solvers.insert(name.clone(), solver());
+        intent.targets.insert(name.clone(), target());
+        let spec = CertificateSpec {
+            identifiers: Box::new([Identifier::new(&format!("{text}.test")).unwrap()]),
+            issuers: Box::new([name.clone()]),
+            solvers: Box::new([name.clone()]),
+            targets: Box::new([name.clone()]),
+            endpoints: Box::default(),
+            key: KeyAlgorithm::EcdsaP256,
+            rotation: KeyRotation::Rotate,
+            renew_before: None,
+            owner: None,
+            was: None,
+        };
+        intent.certificates.insert(name, spec);
+    }
+    intent
+}
+
+struct Declaring {
+    driver: Driver,
+}
+
+impl Declaring {
+    fn new(names: &[&str]) -> Self {
+        let (driver, _) = Loader::new().start("0.1.0", 1, now(), 1);
+        let mut own = Self { driver };
+        own.declare(&declaring(names), false);
+        own
+    }
+
+    fn declare(&mut self, intent: &Intent, confirmed: bool) -> Vec<Record> {
+        let intent = Box::new(intent.clone());
+        self.driver.on(Input::Declared { intent, confirmed }, now(), 1).append.records
+    }
+
+    fn refuse(&mut self) {
+        let message = "perennial.toml:1:1: nonsense".into();
+        let _ = self.driver.on(Input::DeclarationRefused { message }, now(), 1);
+    }
+
+    fn codes(&self) -> Vec<&'static str> {
+        let incidents = &self.driver.state().instance.history.incidents;
+        incidents.iter().map(|incident| incident.code.as_str()).collect()
+    }
+}
+
+const FIVE: &[&str] = &["a", "b", "c", "d", "e"];
+
+#[test]
+fn a_held_removal_takes_nothing_away_until_it_is_confirmed() {
+    let mut own = Declaring::new(FIVE);
+    let one = declaring(&["a"]);
+    let held = removal(own.driver.state(), &one);
+    assert!(held.is_held && held.means.is_empty());
+    assert_eq!(held.certificates.len(), 4);
+    let before = own.driver.state().intent();
+    own.declare(&one, false);
+    assert_eq!(own.driver.state().intent(), before);
+    own.declare(&one, true);
+    assert_eq!(own.driver.state().intent().certificates.len(), 1);
+    assert_eq!(own.codes(), [""; 0]);
+}
+
+#[test]
+fn what_an_undeclared_certificate_needs_stays_declared() {
+    let mut own = Declaring::new(&["a", "b"]);
+    let mut one = declaring(&["a"]);
+    own.declare(&one, false);
+    let intent = own.driver.state().intent();
+    assert_eq!(intent.certificates.len(), 1);
+    assert_eq!((intent.issuers.len(), intent.solvers.len(), intent.targets.len()), (2, 2, 2));
+    // Declared again with other means, it lets go of these.
+    let mut again = declaring(&["b"]).certificates.remove(&Name::new("b")).unwrap();
+    let only: Box<[Name]> = Box::new([Name::new("a")]);
+    (again.issuers, again.solvers, again.targets) = (only.clone(), only.clone(), only);
+    one.certificates.insert(Name::new("b"), again);
+    own.declare(&one, false);
+    let intent = own.driver.state().intent();
+    assert_eq!((intent.issuers.len(), intent.solvers.len(), intent.targets.len()), (1, 1, 1));
+}
+
+#[test]
+fn a_held_file_that_is_mended_after_a_mistake_ends_the_finding_of_the_mistake() {
+    let mut own = Declaring::new(FIVE);
+    let one = declaring(&["a"]);
+    own.declare(&one, false);
+    assert_eq!(own.codes(), ["config.removal-held"]);
+    own.refuse();
+    assert!(own.codes().contains(&"config.refused"), "{:?}", own.codes());
+    own.declare(&one, false);
+    assert_eq!(own.codes(), ["config.removal-held"]);
+    // Said once: the same file again is no news.
+    let kinds = own.declare(&one, false);
+    assert!(!kinds.iter().any(|record| &*record.kind == "intent.held"));
+    own.declare(&declaring(FIVE), false);
+    assert_eq!(own.codes(), [""; 0]);
+}
