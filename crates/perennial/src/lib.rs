@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod demo;
+pub mod live;
 pub mod run;
 pub mod sd_notify;
 pub mod view;

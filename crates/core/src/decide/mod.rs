@@ -37,6 +37,7 @@ pub use gate::gate;
 pub use issuer::issuer;
 pub use lane::{Lane, Urgency};
 pub use renew::{RENEW_BY_PERCENT, renew_at};
+pub use retry::{next_attempt_at, target_at, within_attempt_at};
 pub use runway::Runway;
 pub(crate) use withdraw::is_needed;
 

@@ -8,8 +8,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Runway;
-use super::due::at_most_a_quarter;
-use crate::state::{Certificate, LastFailure, Owed, Rest, Trouble};
+use super::due::{at_most_a_quarter, due};
+use crate::state::{Attempt, Certificate, LastFailure, Owed, Rest, Trouble};
 use crate::words::time::after;
 use crate::words::{Blame, FailureKind};
 
@@ -93,13 +93,23 @@ pub(super) fn attempt_at(certificate: &Certificate, rest: &Rest, last: &LastFail
     after(after(last.at, delay), at_most_a_quarter(last.jitter).of(delay))
 }
 
+/// Returns when a certificate whose last attempt failed is tried again, as far as is known now.
+#[must_use]
+pub fn next_attempt_at(certificate: &Certificate) -> Option<Timestamp> {
+    let Attempt::Resting(rest) = &certificate.attempt else { return None };
+    let retry_at = attempt_at(certificate, rest, rest.last.as_deref()?);
+    Some(retry_at.max(due(certificate).at))
+}
+
 /// Returns when a target may be tried again.
-pub(super) fn target_at(trouble: &Trouble) -> Timestamp {
+#[must_use]
+pub fn target_at(trouble: &Trouble) -> Timestamp {
     after(trouble.at, step(TARGET, trouble.failures))
 }
 
 /// Returns when an act of a running attempt may be tried again.
-pub(super) fn within_attempt_at(at: Timestamp, failures: u16) -> Timestamp {
+#[must_use]
+pub fn within_attempt_at(at: Timestamp, failures: u16) -> Timestamp {
     after(at, step(WITHIN_ATTEMPT, failures))
 }
 

@@ -41,15 +41,15 @@ fn target() -> TargetSpec {
 fn declaring(names: &[&str]) -> Intent {
     let mut intent = Intent::default();
     for text in names {
-        let name = Name::new(*text);
+        let name = Name::new(text);
         intent.issuers.insert(name.clone(), issuer());
         intent.solvers.insert(name.clone(), solver());
         intent.targets.insert(name.clone(), target());
         let spec = CertificateSpec {
-            identifiers: Box::new([Identifier::new(&format!("{text}.test")).unwrap()]),
-            issuers: Box::new([name.clone()]),
-            solvers: Box::new([name.clone()]),
-            targets: Box::new([name.clone()]),
+            identifiers: [Identifier::new(&format!("{text}.test")).unwrap()].into(),
+            issuers: [name.clone()].into(),
+            solvers: [name.clone()].into(),
+            targets: [name.clone()].into(),
             endpoints: Box::default(),
             key: KeyAlgorithm::EcdsaP256,
             rotation: KeyRotation::Rotate,
@@ -117,7 +117,7 @@ fn what_an_undeclared_certificate_needs_stays_declared() {
     assert_eq!((intent.issuers.len(), intent.solvers.len(), intent.targets.len()), (2, 2, 2));
     // Declared again with other means, it lets go of these.
     let mut again = declaring(&["b"]).certificates.remove(&Name::new("b")).unwrap();
-    let only: Box<[Name]> = Box::new([Name::new("a")]);
+    let only: std::sync::Arc<[Name]> = [Name::new("a")].into();
     (again.issuers, again.solvers, again.targets) = (only.clone(), only.clone(), only);
     one.certificates.insert(Name::new("b"), again);
     own.declare(&one, false);

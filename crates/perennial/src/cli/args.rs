@@ -1,6 +1,6 @@
 //! What can be asked on the command line.
 
-use std::io::IsTerminal as _;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -69,16 +69,25 @@ pub enum Color {
 
 impl Globals {
     /// Returns whether standard output is coloured.
-    ///
-    //= https://no-color.org: any value but the empty one
     #[must_use]
     pub fn paint(&self) -> Paint {
+        self.paint_of(&std::io::stdout())
+    }
+
+    /// Returns whether standard error is coloured.
+    #[must_use]
+    pub fn paint_of_errors(&self) -> Paint {
+        self.paint_of(&std::io::stderr())
+    }
+
+    //= https://no-color.org: any value but the empty one
+    fn paint_of(&self, stream: &impl IsTerminal) -> Paint {
         let unwanted = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let wanted = match self.color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => std::io::stdout().is_terminal() && !unwanted("NO_COLOR") && !dumb,
+            Color::Auto => stream.is_terminal() && !unwanted("NO_COLOR") && !dumb,
         };
         if wanted { Paint::Colour } else { Paint::Plain }
     }
@@ -97,7 +106,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Show what the configuration would do, and why; nothing is changed
     Plan,
-    /// Renew certificates that are due or failing; with --now, also others
+    /// Renew certificates that are due or failing, and watch until they are seen; with --now, also
+    /// others
     Renew(RenewArgs),
     /// Show what happened
     Journal(JournalArgs),
@@ -148,6 +158,9 @@ pub struct RenewArgs {
     /// Renew also what is not due yet; this spends the CA's limits
     #[arg(long, requires = "certificates")]
     pub now: bool,
+    /// Return at once instead of watching until the new leaf is seen
+    #[arg(long)]
+    pub no_wait: bool,
 }
 
 /// `perennial journal`

@@ -95,16 +95,7 @@ fn is_about(record: &Record, subject: &str) -> bool {
 
 /// Shows a line; returns whether anybody still reads.
 fn show(globals: &Globals, line: &Line, record: &Record) -> bool {
-    let text = if globals.json {
-        let body: serde_json::Value = serde_json::from_str(&record.body).unwrap_or_default();
-        let mut json = serde_json::to_value(line).unwrap_or_default();
-        if let Some(fields) = json.as_object_mut() {
-            fields.insert(String::from("body"), body);
-        }
-        json.to_string()
-    } else {
-        line.render(globals.paint())
-    };
+    let text = if globals.json { line.json(record) } else { line.render(globals.paint()) };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
 }

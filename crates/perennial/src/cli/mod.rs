@@ -15,6 +15,7 @@ mod run;
 mod status;
 mod tell;
 mod topics;
+mod watch;
 
 use std::process::ExitCode;
 

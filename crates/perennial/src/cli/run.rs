@@ -39,7 +39,7 @@ fn log(globals: &Globals) {
     use tracing_subscriber::EnvFilter;
     let chosen = EnvFilter::try_from_default_env();
     let filter = chosen.unwrap_or_else(|_| EnvFilter::new("info"));
-    let ansi = globals.paint() == crate::view::Paint::Colour;
+    let ansi = globals.paint_of_errors() == crate::view::Paint::Colour;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi);
     // A second call, in tests, finds the first one's log in place.
     let _ = log.with_writer(std::io::stderr).try_init();

@@ -106,6 +106,12 @@ pub fn ask(path: &Path, question: &Question) -> Result<Answer, ControlError> {
     serde_json::from_str(&answer).map_err(|error| nonsense(error.to_string()))
 }
 
+/// Returns whether a daemon listens, without asking it anything.
+#[must_use]
+pub fn is_answered(path: &Path) -> bool {
+    UnixStream::connect(path).is_ok()
+}
+
 fn nobody_listens(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }

@@ -12,7 +12,7 @@ use perennial_core::words::Name;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-pub use client::{ControlError, ask};
+pub use client::{ControlError, ask, is_answered};
 pub use server::Server;
 
 use crate::view::StatusView;

@@ -257,3 +257,71 @@ fn write_kept(store: &Path, good: &[Source], former: &[Vec<Source>]) -> std::io:
     file.sync_all()?;
     fs::rename(&temporary, store.join(LAST_GOOD))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes a file that declares a solver of its own, and starts with it: returns the solvers that
+    /// are known while `needed` is needed.
+    fn start(folder: &Path, solver: &str, needed: &[&str]) -> (Configuration, Vec<String>) {
+        let path = folder.join("perennial.toml");
+        let dir = folder.display();
+        let text = format!("[store]\ndir = \"{dir}\"\n[solver.{solver}]\nhttp-01 = \"listener\"\n");
+        fs::write(&path, text).unwrap();
+        let (mut own, Declared { mut settings, .. }) = Configuration::read(&path, folder).unwrap();
+        own.complete(&mut settings, &needing(needed));
+        own.keep(folder);
+        (own, settings.solvers.keys().map(ToString::to_string).collect())
+    }
+
+    fn needing(solvers: &[&str]) -> Means {
+        let solvers = solvers.iter().map(|name| Name::new(name)).collect();
+        Means { solvers, ..Means::default() }
+    }
+
+    #[test]
+    fn what_is_needed_outlives_the_file_and_what_is_not_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        assert_eq!(start(folder, "a", &["a"]).1, ["a"]);
+        assert_eq!(start(folder, "b", &["a", "b"]).1, ["a", "b"]);
+        assert_eq!(start(folder, "c", &["a", "b", "c"]).1, ["a", "b", "c"]);
+        // A start with the same file changes nothing, and one former file is kept for each.
+        let (own, known) = start(folder, "c", &["a", "b", "c"]);
+        assert_eq!((own.former.len(), known.len()), (2, 3));
+        let (own, known) = start(folder, "c", &["a", "c"]);
+        assert_eq!((own.former.len(), known), (1, vec!["a".to_owned(), "c".to_owned()]));
+        assert_eq!(start(folder, "c", &["c"]).0.former.len(), 0);
+        assert_eq!(start(folder, "c", &["a", "c"]).1, ["c"], "it was not needed any more");
+    }
+
+    #[test]
+    fn a_broken_file_at_start_keeps_the_former_ones_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        start(folder, "a", &["a"]);
+        start(folder, "b", &["a", "b"]);
+        let path = folder.join("perennial.toml");
+        fs::write(&path, "[broken").unwrap();
+        let (mut own, Declared { mut settings, refused, .. }) =
+            Configuration::read(&path, folder).unwrap();
+        own.complete(&mut settings, &needing(&["a", "b"]));
+        assert_eq!(settings.solvers.len(), 2);
+        assert!(refused.is_some());
+    }
+
+    #[test]
+    fn what_the_newest_file_says_is_never_replaced_by_a_former_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        start(folder, "a", &["a"]);
+        let path = folder.join("perennial.toml");
+        let text = fs::read_to_string(&path).unwrap().replace("listener", "webroot");
+        fs::write(&path, text + "webroot = \"/srv\"\n").unwrap();
+        let (mut own, Declared { mut settings, .. }) = Configuration::read(&path, folder).unwrap();
+        let before = settings.clone();
+        own.complete(&mut settings, &needing(&["a"]));
+        assert_eq!((settings, own.former.len()), (before, 0));
+    }
+}

@@ -338,6 +338,17 @@ pub(super) const fn reason(reason: Reason) -> &'static str {
 }
 
 impl Line {
+    /// Returns the line as JSON, with the record's own body.
+    #[must_use]
+    pub fn json(&self, record: &Record) -> String {
+        let body: serde_json::Value = serde_json::from_str(&record.body).unwrap_or_default();
+        let mut json = serde_json::to_value(self).unwrap_or_default();
+        if let Some(fields) = json.as_object_mut() {
+            fields.insert(String::from("body"), body);
+        }
+        json.to_string()
+    }
+
     /// Shows the line: time, whose history, what happened.
     #[must_use]
     pub fn render(&self, paint: Paint) -> String {

@@ -8,6 +8,7 @@ mod act;
 mod journal;
 mod paint;
 mod plan;
+mod renewal;
 mod status;
 mod words;
 
@@ -17,6 +18,7 @@ mod tests;
 pub use journal::{Line, Timeline, Weight};
 pub use paint::Paint;
 pub use plan::{Change, ChangeKind, PlanStep, PlanView, When};
+pub use renewal::{Cause, Ended, Progress, Since, Verdict};
 pub use status::{
     CertificateRow, FindingRow, IssuerRow, LeafRow, Source, StatusView, Totals, state_of,
 };

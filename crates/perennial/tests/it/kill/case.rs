@@ -24,6 +24,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 use super::lane::{Lane, ZONE};
+use crate::process;
 
 /// How long a daemon may take to be killed or to finish.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -198,14 +199,7 @@ impl Case {
 
     /// Folds the journal as it is on disk.
     fn fold(&self) -> Option<Loader> {
-        let journal = Store::open_journal(&self.path("store")).ok()?;
-        let mut loader = Loader::new();
-        let mut fold = |found: Found| match found {
-            Found::Entry(entry) => loader.record(&entry.record),
-            Found::Unreadable(unreadable) => loader.unreadable(None, &unreadable.why),
-        };
-        journal.read_all(&mut fold).ok()?;
-        Some(loader)
+        process::fold(&self.path("store"))
     }
 
     /// Returns a number that changes when a daemon's start has become durable.
