@@ -348,6 +348,8 @@ pub enum Reason {
     NamesChanged,
     /// A target has no valid leaf, and we hold none that could go there.
     TargetUncovered,
+    /// The leaf is revoked: its CA's list says so, as an endpoint that serves it showed.
+    Revoked,
     /// The CA's suggestion says so.
     Suggested,
     /// Our own schedule says so.

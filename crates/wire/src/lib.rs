@@ -11,6 +11,7 @@ pub mod mac;
 pub mod net;
 pub mod private_key;
 pub mod program;
+pub mod revocation;
 pub mod shelf;
 pub mod tls;
 pub mod x509;

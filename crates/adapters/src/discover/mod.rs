@@ -19,10 +19,12 @@ use jiff::Timestamp;
 use perennial_core::words::{Identifier, LeafFacts, SightState};
 use perennial_wire::clock::Clock;
 use perennial_wire::dns::{DnsError, Resolver, is_within};
+use perennial_wire::revocation::Revocations;
 use perennial_wire::tls::{
     ClientCertificate, Judgement, Roots, Served, TlsError, TlsVersion, handshake, judge_chain,
     judge_handshake,
 };
+use perennial_wire::x509::Chain;
 use tokio::task::JoinSet;
 
 pub use caa::{Allowance, CaaFacts, CaaRecord, allowance};
@@ -46,6 +48,7 @@ pub struct Discover {
     timeout: Duration,
     connect_to: Option<IpAddr>,
     http_port: u16,
+    revocations: Option<Arc<Revocations>>,
 }
 
 /// What was learnt about a host.
@@ -140,8 +143,22 @@ impl Discover {
     /// fine if it is fine for clients of any of the `stores`.
     #[must_use]
     pub fn new(resolver: Resolver, stores: Vec<Roots>, clock: Clock) -> Self {
-        let stores = stores.into();
-        Self { resolver, stores, clock, timeout: TIMEOUT, connect_to: None, http_port: 80 }
+        Self {
+            resolver,
+            stores: stores.into(),
+            clock,
+            timeout: TIMEOUT,
+            connect_to: None,
+            http_port: 80,
+            revocations: None,
+        }
+    }
+
+    /// Looks whether what is fine otherwise is revoked, by these lists.
+    #[must_use]
+    pub fn with_revocations(mut self, revocations: Arc<Revocations>) -> Self {
+        self.revocations = Some(revocations);
+        self
     }
 
     /// Looks at this address instead of the host's own.
@@ -176,11 +193,14 @@ impl Discover {
             .filter_map(|(_, met)| met.as_ref().ok())
             .flat_map(|served| served.chain.rest().iter().cloned())
             .collect();
-        let judge = |(address, met): &(SocketAddr, Result<Served, TlsError>)| {
-            let judged = self.judge(met, host, at, &known);
-            address_facts(*address, met, judged)
+        let judged: Vec<_> = met.iter().map(|(_, met)| self.judge(met, host, at, &known)).collect();
+        let judged = match &self.revocations {
+            Some(lists) => lists.complete(judged, at).await,
+            None => judged.into_iter().map(|(judged, _)| judged).collect(),
         };
-        let addresses: Vec<AddressFacts> = met.iter().map(judge).collect();
+        let all = met.iter().zip(judged);
+        let addresses: Vec<AddressFacts> =
+            all.map(|((address, met), judged)| address_facts(*address, met, judged)).collect();
         let first = met.iter().find_map(|(_, met)| met.as_ref().ok());
         let stores = first.map(|served| self.by_store(served, host, at)).unwrap_or_default();
         let validated = validated(host, &addresses);
@@ -280,22 +300,26 @@ impl Discover {
         answers
     }
 
-    /// Judges by each store, and takes the best: what any clients accept is not broken.
+    /// Judges by each store, and takes the best: what any clients accept is not broken. Returns
+    /// the chain and that store as well.
     fn judge(
         &self,
         met: &Result<Served, TlsError>,
         host: &Identifier,
         at: Timestamp,
         known: &[perennial_wire::x509::CertificateDer<'_>],
-    ) -> Judgement {
-        let mut judged =
-            self.stores.iter().map(|store| judge_handshake(met, host, at, store, known));
-        let none = Judgement { state: SightState::CannotLook, leaf: None, cause: None };
-        let first = judged.next().unwrap_or(none);
-        if first.state == SightState::Ok {
-            return first;
+    ) -> (Judgement, Option<(Chain, Roots)>) {
+        let mut first = None;
+        for store in self.stores.iter() {
+            let judged = judge_handshake(met, host, at, store, known);
+            if judged.state == SightState::Ok {
+                let served = met.as_ref().ok();
+                return (judged, served.map(|served| (served.chain.clone(), store.clone())));
+            }
+            first.get_or_insert(judged);
         }
-        judged.find(|other| other.state == SightState::Ok).unwrap_or(first)
+        let none = Judgement { state: SightState::CannotLook, leaf: None, cause: None };
+        (first.unwrap_or(none), None)
     }
 
     fn by_store(&self, served: &Served, host: &Identifier, at: Timestamp) -> Vec<StoreFacts> {

@@ -3,7 +3,7 @@
 //! One ask is one look: the endpoint's host is resolved anew, and every address of it, A and AAAA
 //! alike, gets one fresh handshake of its own. What a handshake shows is judged by the logical clock
 //! and by the roots that clients of that endpoint trust; which leaf ought to be there is core's
-//! matter. Addresses that this machine has no way to are reported as such, never left out.
+//! matter. A leaf that is fine otherwise is looked up on its CA's list of the revoked. Addresses that this machine has no way to are reported as such, never left out.
 
 mod trouble;
 
@@ -16,6 +16,7 @@ use perennial_core::intent::EndpointSpec;
 use perennial_core::words::{Failure, Handshake, Identifier, Sight};
 use perennial_wire::clock::Clock;
 use perennial_wire::dns::{DnsError, Resolver};
+use perennial_wire::revocation::Revocations;
 use perennial_wire::tls::{Roots, Served, TlsError, handshake, judge_handshake};
 use perennial_wire::x509::CertificateDer;
 
@@ -41,6 +42,7 @@ pub struct Probe {
     timeout: Duration,
     roots: RootsByPlace,
     known: Vec<CertificateDer<'static>>,
+    revocations: Option<Arc<Revocations>>,
     at_once: Arc<Semaphore>,
 }
 
@@ -68,7 +70,15 @@ impl Probe {
     pub fn new(resolver: Resolver, roots: Roots, clock: Clock) -> Self {
         let roots = RootsByPlace { usual: roots, by_address: Vec::new(), by_name: Vec::new() };
         let at_once = Arc::new(Semaphore::new(MAX_AT_ONCE));
-        Self { resolver, clock, timeout: TIMEOUT, roots, known: Vec::new(), at_once }
+        let (known, revocations) = (Vec::new(), None);
+        Self { resolver, clock, timeout: TIMEOUT, roots, known, revocations, at_once }
+    }
+
+    /// Looks whether what is fine otherwise is revoked, by these lists.
+    #[must_use]
+    pub fn with_revocations(mut self, revocations: Arc<Revocations>) -> Self {
+        self.revocations = Some(revocations);
+        self
     }
 
     /// Judges what this address serves by these roots instead.
@@ -125,19 +135,27 @@ impl Probe {
         let chains = met.iter().filter_map(|(_, met)| met.as_ref().ok());
         known.extend(chains.flat_map(|served| served.chain.rest().iter().cloned()));
         let at = self.clock.now();
-        let handshakes = met.into_iter().map(|(address, met)| {
-            let roots = self.roots.of(address, name);
-            let judged = judge_handshake(&met, name, at, roots, &known);
+        let judge = |(address, met): &(SocketAddr, Result<Served, TlsError>)| {
+            let roots = self.roots.of(*address, name);
+            let judged = judge_handshake(met, name, at, roots, &known);
+            (judged, met.as_ref().ok().map(|served| (served.chain.clone(), roots.clone())))
+        };
+        let judged: Vec<_> = met.iter().map(judge).collect();
+        let judged = match &self.revocations {
+            Some(lists) => lists.complete(judged, at).await,
+            None => judged.into_iter().map(|(judged, _)| judged).collect(),
+        };
+        let seen = met.iter().zip(judged).map(|((address, _), judged)| {
             let causes: Vec<String> =
                 judged.cause.into_iter().chain(found.problem.clone()).collect();
             Handshake {
-                address,
+                address: *address,
                 state: judged.state,
                 leaf: judged.leaf.map(Arc::new),
                 cause: (!causes.is_empty()).then(|| causes.join("; ").into()),
             }
         });
-        Ok(Sight { handshakes: handshakes.collect() })
+        Ok(Sight { handshakes: seen.collect() })
     }
 
     /// Makes one fresh handshake with each address, all at once, in the order of the addresses.

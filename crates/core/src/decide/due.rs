@@ -1,8 +1,8 @@
 //! Whether a certificate is to be renewed now, and why.
 //!
 //! First comes what is missing: no valid leaf, names that the leaf lacks, a target that has
-//! nothing and that nothing we hold could fill. Then a person's wish. Then the CA's suggestion or
-//! the schedule. After a failed attempt the retry table speaks as well.
+//! nothing and that nothing we hold could fill. Then a person's wish, and a leaf that is revoked.
+//! Then the CA's suggestion or the schedule. After a failed attempt the retry table speaks as well.
 //!
 //! Complications, and how each is met:
 //! - An adopted leaf has no bundle, so it cannot be put on a target that lacks one: the target is
@@ -17,11 +17,12 @@
 //! What this does not do: look at names one by one. All names of a certificate are renewed
 //! together.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Context, Decision, renew_at, retry};
 use crate::event::{AttemptBegan, Event, Reason};
 use crate::state::{Certificate, Deployment, Found, Issuer, Leaf, Rest, State};
+use crate::words::time::after;
 use crate::words::{Name, Permille, Validity};
 
 /// When renewal is due, and why.
@@ -46,6 +47,9 @@ pub fn due(certificate: &Certificate) -> Due {
         return Due { at, reason: Reason::Requested };
     }
     let planned = planned(certificate, leaf);
+    if let Some(revoked) = revoked(certificate, leaf) {
+        return Due { at: revoked.at.min(planned.at), ..revoked };
+    }
     match lying_elsewhere(certificate, leaf) {
         Some(elsewhere) if elsewhere.at < planned.at => elsewhere,
         _ => planned,
@@ -62,6 +66,18 @@ fn planned(certificate: &Certificate, leaf: &Leaf) -> Due {
     let reason = if usable.is_some() { Reason::Suggested } else { Reason::Scheduled };
     Due { at: renew_at(validity, usable, before), reason }
 }
+
+/// A leaf that an endpoint shows to be revoked is due at once. If it replaced a revoked one itself,
+/// something is wrong that a third leaf does not mend, and each costs the CA an order.
+fn revoked(certificate: &Certificate, leaf: &Leaf) -> Option<Due> {
+    let since = certificate.revoked_since()?;
+    let earliest =
+        if leaf.replaced_revoked { after(leaf.since, REVOKED_AGAIN_AFTER) } else { leaf.since };
+    Some(Due { at: since.max(earliest), reason: Reason::Revoked })
+}
+
+/// How long a leaf that replaced a revoked one is kept, though it is revoked as well.
+const REVOKED_AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(6);
 
 /// A suggestion in this first share of a leaf's life replaces it, but not its successor too.
 pub(crate) const FIRST_THIRD_PERCENT: u8 = 33;

@@ -11,9 +11,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::intent::Serves;
-use crate::state::{AddressState, Certificate, Found};
-use crate::words::Permille;
+use crate::state::{AddressState, Certificate, EndpointState, Found};
 use crate::words::time::after;
+use crate::words::{Permille, SightState};
 
 /// How long there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +27,15 @@ pub struct Runway {
 /// What a certificate without any leaf, and a name without one, is given from its declaration.
 const FIRST_LEAF_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
+/// Returns until when what an address serves is of use.
+fn ends_at(endpoint: &EndpointState, address: &AddressState) -> Option<Timestamp> {
+    let revoked = endpoint.since.filter(|_| address.state == SightState::Revoked);
+    address.ends_at().into_iter().chain(revoked).min()
+}
+
 impl Runway {
     /// Returns how long a certificate has: to the earliest end of its leaf and of what lies at its
-    /// targets and is served at its endpoints.
+    /// targets and is served at its endpoints. What is revoked has ended.
     #[must_use]
     pub fn of(certificate: &Certificate) -> Self {
         let planned_at = super::due(certificate).at;
@@ -47,8 +53,11 @@ impl Runway {
         });
         let ours = certificate.spec.endpoints.iter().zip(&certificate.endpoints);
         let ours = ours.filter(|(spec, _)| spec.serves == Serves::Ours);
-        let served = ours.filter_map(|(_, endpoint)| endpoint.shown.as_ref().ok());
-        let served = served.flatten().filter_map(AddressState::ends_at);
+        let served =
+            ours.filter_map(|(_, endpoint)| Some((endpoint, endpoint.shown.as_ref().ok()?)));
+        let served = served.flat_map(|(endpoint, addresses)| {
+            addresses.iter().filter_map(|address| ends_at(endpoint, address))
+        });
         let lapse_at = lying.chain(served).fold(held, Timestamp::min);
         // Where something older than our leaf is the first to end, bringing ours there is what is
         // late, and has been since we have it.

@@ -87,7 +87,7 @@ codes! {
         "let the server send the full chain: fullchain.pem, not cert.pem";
     /// An endpoint serves a revoked leaf.
     EndpointRevoked = "endpoint.revoked",
-        "renew it now: perennial renew CERTIFICATE";
+        "find out why its CA revoked it; it is renewed at once, with a new key";
     /// An endpoint cannot be reached.
     EndpointUnreachable = "endpoint.unreachable",
         "check that the address is still the name's, and that the port is open";

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::{Attempt, Rest, Stage};
 use super::deployment::{DeployStep, Deployment};
-use super::endpoint::EndpointState;
+use super::endpoint::{AddressState, EndpointState};
 use super::few::Few;
 use super::history::History;
 use crate::action::{ActKind, Fact, Outcome};
@@ -56,6 +56,9 @@ pub struct Certificate {
     pub late: Few<Late>,
     /// When a person asked for a renewal that has not come yet.
     pub requested_at: Option<Timestamp>,
+    /// How often a key that was to be reused was given up, since its leaf was revoked.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rekeyed: u32,
     /// Key slots that no attempt and no leaf needs any more.
     #[serde(default, skip_serializing_if = "Few::is_empty")]
     pub spent_keys: Few<SpentKey>,
@@ -77,6 +80,14 @@ pub struct Leaf {
     /// Whether it replaced one in its first third because the CA suggested so.
     #[serde(default)]
     pub is_early: bool,
+    /// Whether it replaced a revoked one.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub replaced_revoked: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes what it skips by reference")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What the CA suggests for the leaf.
@@ -159,22 +170,40 @@ impl Certificate {
             renamed_to: None,
             late: Few::new(),
             requested_at: None,
+            rekeyed: 0,
             spent_keys: Few::new(),
         };
         certificate.align(&[], &[]);
         certificate
     }
 
-    /// Returns the slot of the key for the next leaf.
+    /// Returns the slot of the key for the next leaf. The key of a revoked leaf is not used again,
+    /// whatever was declared: it may be known to others.
     #[must_use]
     pub fn next_slot(&self, name: &Name) -> Slot {
-        let text = match self.spec.rotation {
+        match self.spec.rotation {
             KeyRotation::Rotate => {
-                alloc::format!("certificate/{name}/{}", self.leaves.saturating_add(1))
+                let number = self.leaves.saturating_add(1);
+                Slot(alloc::format!("certificate/{name}/{number}").into())
             }
-            KeyRotation::Reuse => alloc::format!("certificate/{name}/reused"),
+            KeyRotation::Reuse => {
+                let is_revoked = self.revoked_since().is_some();
+                reused_slot(name, self.rekeyed.saturating_add(u32::from(is_revoked)))
+            }
+        }
+    }
+
+    /// Returns since when an endpoint shows that the leaf is revoked, if one does.
+    #[must_use]
+    pub fn revoked_since(&self) -> Option<Timestamp> {
+        let leaf = self.leaf.as_ref()?.facts.fingerprint;
+        let shows = |address: &AddressState| {
+            address.state == SightState::Revoked && address.leaf() == Some(leaf)
         };
-        Slot(text.into())
+        let shows = |endpoint: &&EndpointState| {
+            endpoint.shown.as_ref().is_ok_and(|shown| shown.iter().any(shows))
+        };
+        self.endpoints.iter().filter(shows).filter_map(|endpoint| endpoint.since).min()
     }
 
     /// Returns whether everything has been looked at once: nothing is decided before.
@@ -356,18 +385,25 @@ impl Certificate {
                 at <= leaf.facts.validity.elapsed_at(crate::decide::FIRST_THIRD_PERCENT)
             });
         self.leaves = self.leaves.saturating_add(1);
-        if self.spec.rotation == KeyRotation::Rotate {
-            let slot = running.plan.key.clone();
-            self.spent_keys.push(SpentKey { slot, failures: 0, failed_at: None });
-        }
+        let replaced_revoked = running.plan.reason == Reason::Revoked;
+        let (facts, issuer) = (Arc::clone(facts), running.plan.issuer.clone());
+        let slot = running.plan.key.clone();
+        let spent = match self.spec.rotation {
+            KeyRotation::Rotate => Some(slot),
+            KeyRotation::Reuse => self.rekey(&slot),
+        };
         self.leaf = Some(Box::new(Leaf {
             number: self.leaves,
-            facts: Arc::clone(facts),
+            facts,
             bundle: Some(*bundle),
-            issuer: Some(running.plan.issuer.clone()),
+            issuer: Some(issuer),
             since: at,
             is_early,
+            replaced_revoked,
         }));
+        if let Some(slot) = spent {
+            self.spent_keys.push(SpentKey { slot, failures: 0, failed_at: None });
+        }
         self.forget_covered();
         self.suggestion = None;
         self.requested_at = None;
@@ -375,6 +411,17 @@ impl Certificate {
         for ledger in &mut self.targets {
             ledger.fall_behind();
         }
+    }
+
+    /// Takes note that a leaf with the key in this slot is the newest. Returns the slot that is
+    /// given up for it, if one is.
+    fn rekey(&mut self, slot: &Slot) -> Option<Slot> {
+        let (certificate, _) = slot.0.strip_prefix("certificate/")?.rsplit_once('/')?;
+        let name = Name::new(certificate);
+        let [old, new] = [0, 1].map(|more| reused_slot(&name, self.rekeyed.saturating_add(more)));
+        let is_new = *slot == new;
+        self.rekeyed = self.rekeyed.saturating_add(u32::from(is_new));
+        is_new.then_some(old)
     }
 
     fn settle_key(&mut self, at: Timestamp, slot: &Slot, end: &Ended) {
@@ -407,6 +454,7 @@ impl Certificate {
             issuer: None,
             since: at,
             is_early: false,
+            replaced_revoked: false,
         }));
         self.forget_covered();
         self.suggestion = None;
@@ -442,4 +490,12 @@ impl Certificate {
             }
         }
     }
+}
+
+/// Returns where a key that is reused lies, after so many were given up.
+fn reused_slot(name: &Name, rekeyed: u32) -> Slot {
+    Slot(match rekeyed {
+        0 => alloc::format!("certificate/{name}/reused").into(),
+        count => alloc::format!("certificate/{name}/reused-{count}").into(),
+    })
 }

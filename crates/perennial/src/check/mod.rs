@@ -21,6 +21,7 @@ use anyhow::Context as _;
 use perennial_adapters::discover::{Discover, Facts};
 use perennial_wire::clock::Clock;
 use perennial_wire::dns::Resolver;
+use perennial_wire::revocation::Revocations;
 use perennial_wire::tls::Roots;
 use tokio::sync::Semaphore;
 
@@ -137,10 +138,12 @@ fn discover(args: &CheckArgs, clock: Clock) -> anyhow::Result<Discover> {
         // A machine without roots of its own (a bare container) is not at fault.
         None => std::iter::once(Roots::mozilla()).chain(Roots::native().ok()).collect(),
     };
+    let revocations = Revocations::new().context("setting up HTTP for revocation lists")?;
     Ok(Discover::new(resolver, stores, clock)
         .at_address(args.connect)
         .with_timeout(timeout)
-        .with_http_port(args.http_port))
+        .with_http_port(args.http_port)
+        .with_revocations(Arc::new(revocations)))
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ use perennial_wire::dns::{Resolver, Tsig, TsigAlgorithm};
 use perennial_wire::http::{Http, Plaintext, Roots as HttpRoots, Settings as HttpSettings};
 use perennial_wire::mac::MacAlgorithm;
 use perennial_wire::program::Program;
+use perennial_wire::revocation::Revocations;
 use perennial_wire::shelf::Shelf;
 use perennial_wire::tls::Roots;
 
@@ -47,6 +48,8 @@ use crate::clock::Time;
 pub struct Surroundings {
     /// Listeners for http-01, by their addresses: an unchanged one goes on listening.
     listeners: Arc<Mutex<BTreeMap<Vec<SocketAddr>, Arc<Listener>>>>,
+    /// The CAs' lists of revoked leaves: a CA is not to be asked again at every reload.
+    revocations: Arc<Mutex<Option<Arc<Revocations>>>>,
 }
 
 /// How long a command of the operator's may take.
@@ -106,12 +109,13 @@ pub async fn equip(
         }
     }
     surroundings.retain(settings);
+    let revocations = surroundings.revocations()?;
     Ok(Hands {
         issuers,
         solvers: Solvers::new(solvers),
         places: Places::new(resolver.clone(), places),
         targets: Targets::new(targets(intent, settings), &shelf, &time.logical()),
-        probe: probe(intent, settings, resolver, time, &mut unfit),
+        probe: probe(intent, settings, resolver, time, &mut unfit).with_revocations(revocations),
         vault,
         unfit,
     })
@@ -211,6 +215,16 @@ async fn solver(
 const UPDATE_WITHIN: Duration = Duration::from_secs(10);
 
 impl Surroundings {
+    fn revocations(&self) -> Result<Arc<Revocations>, RunError> {
+        let mut kept = self.revocations.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = &*kept {
+            return Ok(Arc::clone(kept));
+        }
+        let made = Revocations::new();
+        let made = made.map_err(|error| RunError::Equip(format!("revocation lists: {error}")))?;
+        Ok(Arc::clone(kept.insert(Arc::new(made))))
+    }
+
     /// Forgets listeners that the settings do not name any more; they close with the adapters that
     /// still use them, and whoever wants their addresses takes these then.
     fn retain(&self, settings: &Settings) {

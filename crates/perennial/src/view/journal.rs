@@ -331,6 +331,7 @@ pub(super) const fn reason(reason: Reason) -> &'static str {
         Reason::Uncovered => "no valid leaf covers them",
         Reason::NamesChanged => "the names have changed",
         Reason::TargetUncovered => "a target has none that could be used",
+        Reason::Revoked => "the leaf is revoked",
         Reason::Suggested => "the CA suggests it",
         Reason::Scheduled => "it is time",
         Reason::Requested => "a person asked",

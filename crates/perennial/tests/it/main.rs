@@ -16,6 +16,7 @@ mod naming;
 mod process;
 mod reloading;
 mod renewing;
+mod revoked;
 mod running;
 mod serving;
 mod tidy;

@@ -1,7 +1,7 @@
 //! The CA model behind HTTPS, with real validation and real certificates.
 //!
 //! ```text
-//! HTTPS ──requests──▶ Ca::ask ──json──▶ HTTPS
+//! HTTPS ──requests──▶ Ca::ask ──json──▶ HTTPS        HTTP ◀── the list of revoked leaves
 //!                        │effects
 //!                        ├─ Validate ──▶ HTTP, DNS ──▶ Ca::verdict
 //!                        └─ Issue ────▶ CAA, rcgen ──▶ Ca::issued
@@ -14,6 +14,7 @@ mod answers;
 mod csr;
 mod jose;
 mod json;
+mod lists;
 mod nonces;
 mod requests;
 mod sign;
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Bytes;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use perennial_core::words::{ChallengeKind, KeyId, Permille, Problem};
 use perennial_sim::model::Dice;
 use perennial_sim::model::ca::{
@@ -62,6 +63,8 @@ pub struct CaSetup {
     /// authorizations live for ten minutes of real time at least, since clients are no faster for
     /// a clock that runs ahead.
     pub scale: u32,
+    /// How long a list of revoked leaves counts, by its clock.
+    pub lists_last: SignedDuration,
 }
 
 impl CaSetup {
@@ -76,6 +79,7 @@ impl CaSetup {
             seed: 1,
             caa_identities: vec!["ca.sandbox.test".into()],
             scale: 1,
+            lists_last: SignedDuration::from_hours(24 * 7),
         }
     }
 }
@@ -84,12 +88,14 @@ impl CaSetup {
 pub struct SandboxCa {
     shared: Arc<Shared>,
     door: Door,
+    lists: Door,
     directory: String,
     api_root_pem: String,
 }
 
 struct Shared {
     state: Mutex<State>,
+    lists_last: SignedDuration,
     authority: Authority,
     validator: Validator,
     clock: Clock,
@@ -106,6 +112,8 @@ struct State {
     spkis: BTreeMap<KeyId, Vec<u8>>,
     /// What was issued, as PEM.
     chains: BTreeMap<Serial, Arc<str>>,
+    /// Since when which leaf has been on the list.
+    listed: BTreeMap<Serial, Timestamp>,
 }
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -122,7 +130,9 @@ impl SandboxCa {
         clock: Clock,
     ) -> Result<Self, SandboxError> {
         let (listener, address) = listen(setup.listen).await?;
-        let authority = Authority::new(&setup.name, clock.now())?;
+        // In the clear, and without validation: lists are signed.
+        let (lists, lists_at) = listen(SocketAddr::new(setup.listen.ip(), 0)).await?;
+        let authority = Authority::new(&setup.name, &lists::url(lists_at), clock.now())?;
         let identity = ApiIdentity::new()?;
         let base = format!("https://{address}");
         let ca = Ca::new(config(setup, &base, &authority), Dice::new(setup.seed));
@@ -135,10 +145,13 @@ impl SandboxCa {
             mac_keys: mac_keys.map(|(kid, key)| (kid.as_str().into(), key.clone())).collect(),
             spkis: BTreeMap::new(),
             chains: BTreeMap::new(),
+            listed: BTreeMap::new(),
         };
         let validator = Validator::new(resolver, setup.http_port, identities);
         let state = Mutex::new(state);
-        let shared = Arc::new(Shared { state, authority, validator, clock });
+        let lists_last = setup.lists_last;
+        let shared = Arc::new(Shared { state, lists_last, authority, validator, clock });
+        let lists = lists::door(lists, lists_at, &shared);
         let acceptor = acceptor(&identity)?;
         let visited = Arc::clone(&shared);
         let door = Door::new(listener, address, move |stream| {
@@ -151,7 +164,8 @@ impl SandboxCa {
             }
         });
         let api_root_pem = identity.root_pem;
-        let ca = Self { shared, door, directory: format!("{base}/directory"), api_root_pem };
+        let directory = format!("{base}/directory");
+        let ca = Self { shared, door, lists, directory, api_root_pem };
         // Unkind from the start.
         ca.with(|ca| ca.faults.bad_nonces = Permille::new(50));
         Ok(ca)
@@ -184,6 +198,11 @@ impl SandboxCa {
     /// Chooses the port that stands for port 80 where http-01 is validated.
     pub fn set_http_port(&self, port: u16) {
         self.shared.validator.set_http_port(port);
+    }
+
+    /// Makes the list of revoked leaves available, or refuses connections to where it is.
+    pub fn show_lists(&self, shown: bool) {
+        self.lists.set_open(shown);
     }
 
     /// Looks at the model, turns its faults on and off, or changes how it is set up. Where

@@ -2,10 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::words::after;
-use perennial_sim::model::ca::IssuedLeaf;
+use perennial_sim::model::ca::{IssuedLeaf, Serial};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SerialNumber, SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
+    CrlIssuingDistributionPoint, CrlScope, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
+    SubjectPublicKeyInfo,
 };
 use time::OffsetDateTime;
 
@@ -25,6 +27,8 @@ pub(super) struct Authority {
     pub(super) root_name: String,
     /// When the first of both ends.
     pub(super) not_after: Timestamp,
+    /// Where its list of revoked leaves is.
+    list_url: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -36,11 +40,12 @@ const ROOT_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365 * 20);
 
 impl Authority {
     /// Makes a root and an intermediate.
-    pub(super) fn new(name: &str, now: Timestamp) -> Result<Self, SandboxError> {
-        Self::make(name, now).map_err(|error| SandboxError::new(format!("make CA {name}"), &error))
+    pub(super) fn new(name: &str, list_url: &str, now: Timestamp) -> Result<Self, SandboxError> {
+        Self::make(name, list_url, now)
+            .map_err(|error| SandboxError::new(format!("make CA {name}"), &error))
     }
 
-    fn make(name: &str, now: Timestamp) -> Result<Self, rcgen::Error> {
+    fn make(name: &str, list_url: &str, now: Timestamp) -> Result<Self, rcgen::Error> {
         let begins = after(now, SignedDuration::from_hours(-24));
         let root_key = KeyPair::generate()?;
         let root_name = format!("{name} Root X1");
@@ -55,7 +60,17 @@ impl Authority {
         let key_id = params.key_identifier(&key);
         let (root_pem, intermediate_pem) = (root.pem(), intermediate.pem());
         let issuer = Issuer::new(params, key);
-        Ok(Self { root_pem, intermediate_pem, key_id, name, root_name, not_after, issuer })
+        let list_url = list_url.to_owned();
+        Ok(Self {
+            root_pem,
+            intermediate_pem,
+            key_id,
+            name,
+            root_name,
+            not_after,
+            list_url,
+            issuer,
+        })
     }
 
     /// Makes a leaf; returns it with the intermediate as PEM, leaf first.
@@ -79,9 +94,41 @@ impl Authority {
         }
         params.use_authority_key_identifier_extension = true;
         params.is_ca = IsCa::ExplicitNoCa;
+        params.crl_distribution_points =
+            vec![CrlDistributionPoint { uris: vec![self.list_url.clone()] }];
         let key = SubjectPublicKeyInfo::from_der(spki)?;
         let leaf = params.signed_by(&key, &self.issuer)?;
         Ok(format!("{}{}", leaf.pem(), self.intermediate_pem))
+    }
+}
+
+impl Authority {
+    /// Makes the list of these revoked leaves, each with since when.
+    pub(super) fn list(
+        &self,
+        revoked: &[(Serial, Timestamp)],
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<u8>, rcgen::Error> {
+        let entry = |(serial, at): &(Serial, Timestamp)| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(serial),
+            revocation_time: date(*at),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let distribution_point = CrlDistributionPoint { uris: vec![self.list_url.clone()] };
+        let params = CertificateRevocationListParams {
+            this_update: date(now),
+            next_update: date(until),
+            crl_number: SerialNumber::from(u64::try_from(now.as_second()).unwrap_or_default()),
+            issuing_distribution_point: Some(CrlIssuingDistributionPoint {
+                distribution_point,
+                scope: Some(CrlScope::UserCertsOnly),
+            }),
+            revoked_certs: revoked.iter().map(entry).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        Ok(params.signed_by(&self.issuer)?.der().to_vec())
     }
 }
 

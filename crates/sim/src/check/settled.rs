@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use perennial_core::driver::Driver;
+use perennial_core::intent::KeyRotation;
 use perennial_core::state::{Account, Attempt, Certificate, DeployStep, State, account_slot};
 use perennial_core::words::Slot;
 
@@ -62,9 +63,13 @@ impl Checks {
         if up > 0 {
             self.violate(now, format!("{up} challenge answers are left"));
         }
-        let accounts: Vec<Slot> = state.issuers.keys().map(account_slot).collect();
+        let reused = state.certificates().filter(|(_, _, certificate)| {
+            certificate.spec.rotation == KeyRotation::Reuse && certificate.leaf.is_some()
+        });
+        let reused = reused.map(|(_, name, certificate)| certificate.next_slot(name));
+        let kept: Vec<Slot> = state.issuers.keys().map(account_slot).chain(reused).collect();
         let orphans: Vec<&Slot> =
-            outside.shelf.keys.keys().filter(|slot| !accounts.contains(slot)).collect();
+            outside.shelf.keys.keys().filter(|slot| !kept.contains(slot)).collect();
         if !orphans.is_empty() {
             self.violate(now, format!("keys are left: {orphans:?}"));
         }

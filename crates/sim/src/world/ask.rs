@@ -113,7 +113,11 @@ impl Outside {
                 continue;
             }
             for address in host.addresses() {
-                handshakes.push(shake(endpoint, address, &host.connect(address), now));
+                let mut seen = shake(endpoint, address, &host.connect(address), now);
+                if seen.state == SightState::Ok && self.is_revoked(seen.leaf.as_deref()) {
+                    seen.state = SightState::Revoked;
+                }
+                handshakes.push(seen);
             }
         }
         Sight { handshakes }
@@ -169,6 +173,14 @@ impl Outside {
             }
             Exchange::Fact(_) => Reply::Failed(super::act::ours("ask", "another answer came")),
         }
+    }
+}
+
+impl Outside {
+    /// Returns whether a list of one of the CAs has this leaf. Lists are always at hand here.
+    fn is_revoked(&self, leaf: Option<&LeafFacts>) -> bool {
+        let Some(id) = leaf.and_then(|leaf| leaf.ari_id.as_ref()) else { return false };
+        self.cas.values().any(|ca| ca.is_revoked(id))
     }
 }
 

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use perennial_core::event::{Decoded, Event};
 use perennial_core::finding::Code;
+use perennial_core::intent::KeyRotation;
 use perennial_core::record::{Stream, StreamKind};
 use perennial_core::words::{Fingerprint, Name, after};
 use perennial_sim::model::ca::Outage;
@@ -146,5 +147,58 @@ fn an_unreadable_record_stops_its_own_stream_only() {
     assert!(opened(&world, Code::JournalQuarantined));
     assert_eq!(served(&world, "web1"), Some(newest(&world)));
     assert_eq!(world.checks.orders_of("site"), 2);
+    fine(&world);
+}
+
+/// Revokes the leaf that a certificate has.
+fn revoke(world: &mut World) {
+    let newest = newest(world);
+    let ca = world.outside.cas.get_mut(&Name::new("ca")).unwrap();
+    let mut issued = ca.issued_leaves().map(|(leaf, _)| (leaf.serial, leaf.facts().fingerprint));
+    let (serial, _) = issued.find(|(_, fingerprint)| *fingerprint == newest).unwrap();
+    drop(issued);
+    ca.revoke_leaf(&serial);
+}
+
+#[test]
+fn a_revoked_leaf_is_replaced_as_soon_as_it_is_seen_and_its_key_is_given_up() {
+    for rotation in [KeyRotation::Rotate, KeyRotation::Reuse] {
+        let mut scenario = Scenario::new(12, begin()).with("site", &["site.test"], "web", &["w1"]);
+        let site = scenario.intent.certificates.get_mut(&Name::new("site")).unwrap();
+        site.rotation = rotation;
+        let mut world = World::new(12, scenario);
+        // No renewal information: the list alone says it.
+        world.outside.cas.get_mut(&Name::new("ca")).unwrap().faults.renewal_info_down = true;
+        assert!(world.settle_until(after(begin(), days(1))));
+        let first = world.outside.shelf.chains[&newest(&world)].clone();
+        revoke(&mut world);
+        world.run_for(SignedDuration::from_mins(70));
+        assert!(opened(&world, Code::EndpointRevoked));
+        let second = world.outside.shelf.chains[&newest(&world)].clone();
+        assert_ne!(first.key, second.key, "{rotation:?}");
+        assert_eq!(served(&world, "w1"), Some(second.fingerprint));
+        // The next one is as planned, and keeps the key that took the place of the revoked one's.
+        world.renew("site");
+        world.run_for(SignedDuration::from_mins(70));
+        let third = world.outside.shelf.chains[&newest(&world)].clone();
+        assert_eq!(second.key == third.key, rotation == KeyRotation::Reuse);
+        assert_eq!(world.checks.orders_of("site"), 3);
+        world.check_settled();
+        fine(&world);
+    }
+}
+
+#[test]
+fn a_ca_that_revokes_whatever_it_issues_is_not_asked_without_end() {
+    let scenario = Scenario::new(13, begin()).with("site", &["site.test"], "web", &["w1"]);
+    let mut world = World::new(13, scenario);
+    world.outside.cas.get_mut(&Name::new("ca")).unwrap().faults.renewal_info_down = true;
+    assert!(world.settle_until(after(begin(), days(1))));
+    for _ in 0..24 {
+        revoke(&mut world);
+        world.run_for(SignedDuration::from_hours(1));
+    }
+    let orders = world.checks.orders_of("site");
+    assert!((4..=6).contains(&orders), "{orders} orders in a day");
     fine(&world);
 }

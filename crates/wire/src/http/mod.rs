@@ -193,6 +193,16 @@ impl Http {
         }
     }
 
+    /// Gets a resource of at most `limit` bytes from here and nowhere else: a redirect is an answer
+    /// like any other.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::get`].
+    pub async fn fetch(&self, url: &str, accept: &str, limit: usize) -> Result<Response, Error> {
+        self.fetch_once(url, accept, limit).await
+    }
+
     async fn fetch_once(&self, url: &str, accept: &str, limit: usize) -> Result<Response, Error> {
         self.exchange(self.client.get(url).header(ACCEPT, accept), limit).await
     }

@@ -4,20 +4,25 @@
 //! certificates. The state is the first in an order of certainty: what the leaf says of itself comes
 //! before what depends on a choice of roots. The cause names all of them, so that none hides another.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use perennial_core::words::{Identifier, LeafFacts, SightState};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
-use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error, KeyUsage, anchor_from_trusted_cert};
+use webpki::{
+    ALL_VERIFICATION_ALGS, EndEntityCert, Error, KeyUsage, RevocationOptions, VerifiedPath,
+    anchor_from_trusted_cert,
+};
 
 use super::{ClientCertificate, Served, TlsError, TlsVersion, Way};
 use crate::x509::{Chain, MAX_PEM_LEN, is_self_issued};
 
-/// The roots a client trusts.
+/// The roots a client trusts. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Roots {
     name: String,
-    anchors: Vec<TrustAnchor<'static>>,
+    anchors: Arc<[TrustAnchor<'static>]>,
 }
 
 /// Why roots could not be read.
@@ -43,8 +48,7 @@ impl Roots {
     /// Mozilla's, as they were when this was built.
     #[must_use]
     pub fn mozilla() -> Self {
-        let anchors = webpki_roots::TLS_SERVER_ROOTS.to_vec();
-        Self { name: "Mozilla".to_owned(), anchors }
+        Self { name: "Mozilla".to_owned(), anchors: webpki_roots::TLS_SERVER_ROOTS.into() }
     }
 
     /// This machine's own. Roots that cannot be read are passed over: a client does the same.
@@ -61,7 +65,7 @@ impl Roots {
         if anchors.is_empty() {
             return Err(RootsError::Empty);
         }
-        Ok(Self { name: "this machine".to_owned(), anchors })
+        Ok(Self { name: "this machine".to_owned(), anchors: anchors.into() })
     }
 
     /// Those of a PEM text: a private CA's.
@@ -85,20 +89,20 @@ impl Roots {
         if anchors.is_empty() {
             return Err(RootsError::Empty);
         }
-        Ok(Self { name: name.to_owned(), anchors })
+        Ok(Self { name: name.to_owned(), anchors: anchors.into() })
     }
 
     /// These and others together.
     #[must_use]
     pub fn and(mut self, others: &Self) -> Self {
-        self.anchors.extend(others.anchors.iter().cloned());
+        self.anchors = self.anchors.iter().chain(&*others.anchors).cloned().collect();
         self.name = format!("{} and {}", self.name, others.name);
         self
     }
 
     /// Returns how many there are.
     #[must_use]
-    pub const fn anchors_len(&self) -> usize {
+    pub fn anchors_len(&self) -> usize {
         self.anchors.len()
     }
 
@@ -274,7 +278,7 @@ fn wrong_path(
 ) -> Option<(SightState, String)> {
     // The leaf's own dates are judged already; the path is judged at a moment when they hold.
     let at = at.clamp(facts.validity.not_before, facts.validity.not_after);
-    let error = path(leaf, chain.rest(), at, roots).err()?;
+    let error = path(leaf, chain.rest(), at, roots, None).err()?;
     let issuer = &facts.issued_by;
     match error {
         Error::CertExpired { .. } => {
@@ -320,15 +324,18 @@ fn completes(
     let served = chain.rest().iter().map(|der| CertificateDer::from(der.as_ref()));
     let known = known.iter().map(|der| CertificateDer::from(der.as_ref()));
     let all: Vec<CertificateDer<'_>> = served.chain(known).collect();
-    path(leaf, &all, at, roots).is_ok()
+    path(leaf, &all, at, roots, None).is_ok()
 }
 
-fn path(
-    leaf: &EndEntityCert<'_>,
-    intermediates: &[CertificateDer<'_>],
+/// Returns the path from a leaf to one of the roots that counts at an instant, and where lists are
+/// given, by them.
+pub(crate) fn path<'p>(
+    leaf: &'p EndEntityCert<'p>,
+    intermediates: &'p [CertificateDer<'p>],
     at: Timestamp,
-    roots: &Roots,
-) -> Result<(), Error> {
+    roots: &'p Roots,
+    lists: Option<RevocationOptions<'_>>,
+) -> Result<VerifiedPath<'p>, Error> {
     let since_1970 = std::time::Duration::from_secs(u64::try_from(at.as_second()).unwrap_or(0));
     leaf.verify_for_usage(
         ALL_VERIFICATION_ALGS,
@@ -336,8 +343,7 @@ fn path(
         intermediates,
         UnixTime::since_unix_epoch(since_1970),
         KeyUsage::server_auth(),
-        None,
+        lists,
         None,
     )
-    .map(|_| ())
 }

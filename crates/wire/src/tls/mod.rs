@@ -25,6 +25,7 @@ use tokio::time;
 
 use crate::x509::Chain;
 
+pub(crate) use judge::path;
 pub use judge::{Judgement, Roots, RootsError, Verdict, judge_chain, judge_handshake};
 
 /// What one handshake showed.

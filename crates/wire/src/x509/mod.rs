@@ -205,6 +205,18 @@ pub fn is_self_issued(der: &[u8]) -> Result<bool, X509Error> {
     read::is_self_issued(der)
 }
 
+/// Returns where a certificate's CA publishes the lists that it would be on if it were revoked:
+/// addresses for plain HTTP, in its own order.
+///
+/// Source: RFC 5280 section 4.2.1.13.
+///
+/// # Errors
+///
+/// Returns why the certificate cannot be read.
+pub fn crl_urls(der: &[u8]) -> Result<Vec<String>, X509Error> {
+    read::crl_urls(der)
+}
+
 /// Writes one certificate in PEM (RFC 7468).
 #[must_use]
 pub fn to_pem(der: &[u8]) -> String {

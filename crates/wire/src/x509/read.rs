@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use perennial_core::words::{AriCertId, Identifier, KeyKind, LeafFacts, Link, Traits, Validity};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::error::X509Error as ParserError;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension};
 use x509_parser::oid_registry::{
     OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION,
     OID_SIG_ED25519,
@@ -19,6 +19,9 @@ use x509_parser::time::ASN1Time;
 use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
 use super::{Chain, X509Error, fingerprint, key_id};
+
+/// How long the address of a list may be.
+const MAX_URL_LEN: usize = 2048;
 
 /// How long a text meant for people may be, in characters.
 const MAX_TEXT: usize = 120;
@@ -123,6 +126,30 @@ pub(super) fn subject_name(der: &[u8]) -> Result<String, X509Error> {
 
 pub(super) fn is_self_issued(der: &[u8]) -> Result<bool, X509Error> {
     parse(der, 1).map(|certificate| certificate.issuer().as_raw() == certificate.subject().as_raw())
+}
+
+/// A list in parts by reason, or of another issuer, is none that could be read here.
+pub(super) fn crl_urls(der: &[u8]) -> Result<Vec<String>, X509Error> {
+    let certificate = parse(der, 1)?;
+    let points =
+        certificate.iter_extensions().filter_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::CRLDistributionPoints(points) => Some(&points.points),
+            _ => None,
+        });
+    let whole = points.flatten().filter(|own| own.reasons.is_none() && own.crl_issuer.is_none());
+    let names = whole.filter_map(|point| match &point.distribution_point {
+        Some(DistributionPointName::FullName(names)) => Some(names),
+        _ => None,
+    });
+    let urls = names.flatten().filter_map(|name| match name {
+        GeneralName::URI(url) if url.len() <= MAX_URL_LEN && is_http(url) => Some(*url),
+        _ => None,
+    });
+    Ok(urls.map(str::to_owned).collect())
+}
+
+fn is_http(url: &str) -> bool {
+    url.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("http"))
 }
 
 fn parse(der: &[u8], number: usize) -> Result<X509Certificate<'_>, X509Error> {

@@ -68,6 +68,8 @@ pub struct Ca {
     /// The newest valid authorization of an account's name.
     newest_valid: BTreeMap<(AccountId, Identifier), AuthorizationId>,
     leaves: BTreeMap<Serial, Issued>,
+    /// Whether any leaf was ever revoked.
+    has_revoked: bool,
     /// When an exact set of names was last issued for.
     last_issued: BTreeMap<Arc<[Identifier]>, Timestamp>,
     spent: Spent,
@@ -90,6 +92,7 @@ impl Ca {
             authorizations: BTreeMap::new(),
             newest_valid: BTreeMap::new(),
             leaves: BTreeMap::new(),
+            has_revoked: false,
             last_issued: BTreeMap::new(),
             spent: Spent::default(),
             effects: VecDeque::new(),

@@ -49,7 +49,19 @@ impl Ca {
     pub fn revoke_leaf(&mut self, serial: &Serial) {
         if let Some(issued) = self.leaves.get_mut(serial) {
             issued.revoked = true;
+            self.has_revoked = true;
         }
+    }
+
+    /// Returns whether a leaf of this CA is revoked.
+    #[must_use]
+    pub fn is_revoked(&self, leaf: &AriCertId) -> bool {
+        // Asked at every look at every endpoint; next to no CA has any.
+        if !self.has_revoked {
+            return false;
+        }
+        let found = self.serial_of(leaf).and_then(|serial| self.leaves.get(&serial));
+        found.is_some_and(|issued| issued.revoked)
     }
 
     /// Returns every leaf issued, in the order of serial numbers, and whether it is revoked.
@@ -112,6 +124,7 @@ impl Ca {
             return Err(problem(400, "alreadyRevoked", "Certificate already revoked").into());
         }
         found.revoked = true;
+        self.has_revoked = true;
         Ok(good(200, CaFact::Done))
     }
 
