@@ -308,6 +308,10 @@ pub struct EndpointSeen {
     pub endpoint: EndpointSpec,
     /// What was seen, or why it could not be looked at.
     pub sight: Result<Sight, Failure>,
+    /// The targets at which the newest leaf counts as seen by now. Absent in the first records:
+    /// there it is every target once every address of every endpoint showed it, and none before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_at: Option<Box<[Name]>>,
 }
 
 /// The CA's suggestion.

@@ -6,6 +6,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::fmt;
+use core::net::{IpAddr, SocketAddr};
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,55 @@ pub struct TargetSpec {
     pub validates: bool,
     /// How long after activating the old leaf may still be served.
     pub settle: SignedDuration,
+    /// Where clients meet its server, and nowhere else. Empty: not declared.
+    #[serde(default, skip_serializing_if = "<[Site]>::is_empty")]
+    pub serves_at: Box<[Site]>,
+}
+
+/// Where clients meet a target's server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// An address, or a host that endpoints connect to.
+    pub host: SiteHost,
+    /// The port; every port where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+}
+
+/// An address, or a host that endpoints connect to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SiteHost {
+    /// An address.
+    Address(IpAddr),
+    /// A host, as an endpoint's `connect_to` has it.
+    Name(Box<str>),
+}
+
+impl Site {
+    /// Returns whether who goes to this address of an endpoint comes here. Without an address: who
+    /// goes wherever the endpoint leads.
+    #[must_use]
+    pub fn is_met(&self, endpoint: &EndpointSpec, address: Option<SocketAddr>) -> bool {
+        if self.port.is_some_and(|port| port != endpoint.port) {
+            return false;
+        }
+        match &self.host {
+            SiteHost::Address(ip) => address.is_some_and(|address| address.ip() == *ip),
+            SiteHost::Name(name) => endpoint.connect_to.as_deref() == Some(name),
+        }
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.host, self.port) {
+            (SiteHost::Address(ip), Some(port)) => SocketAddr::new(*ip, port).fmt(f),
+            (SiteHost::Address(ip), None) => ip.fmt(f),
+            (SiteHost::Name(name), Some(port)) => write!(f, "{name}:{port}"),
+            (SiteHost::Name(name), None) => f.write_str(name),
+        }
+    }
 }
 
 /// What must be covered, by whom, where.

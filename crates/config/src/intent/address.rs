@@ -52,8 +52,13 @@ fn socket_address(text: &str, usual_port: u16) -> Option<SocketAddr> {
 
 /// Splits `host`, `host:port`, `[v6]`, `[v6]:port` and a bare IPv6 address; port 0 is none.
 pub(super) fn split_host_port(text: &str, usual_port: u16) -> Option<(String, u16)> {
+    split_port(text).map(|(host, port)| (host, port.unwrap_or(usual_port)))
+}
+
+/// Splits as [`split_host_port`], for places where no port is the usual one.
+pub(super) fn split_port(text: &str) -> Option<(String, Option<u16>)> {
     if text.parse::<Ipv6Addr>().is_ok() {
-        return Some((String::from(text), usual_port));
+        return Some((String::from(text), None));
     }
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let (host, rest) = rest.split_once(']')?;
@@ -66,11 +71,11 @@ pub(super) fn split_host_port(text: &str, usual_port: u16) -> Option<(String, u1
         }
     };
     let port = match port {
-        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok()?,
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
         Some(_) => return None,
-        None => usual_port,
+        None => None,
     };
-    (!host.is_empty() && port > 0).then(|| (String::from(host), port))
+    (!host.is_empty() && port != Some(0)).then(|| (String::from(host), port))
 }
 
 fn hint_for(text: &str, usual_port: u16) -> String {

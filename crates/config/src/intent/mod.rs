@@ -12,6 +12,7 @@ mod certificate;
 mod endpoint;
 mod issuer;
 mod name;
+mod site;
 mod solver;
 mod target;
 
@@ -101,6 +102,8 @@ impl Meaning<'_> {
         self.certificates(raw, &mut intent);
         self.what_is_unused(raw, &intent);
         self.shared_paths(raw, &intent, &settings);
+        self.unmet_sites(raw, &intent);
+        self.shared_addresses(raw, &intent);
         (intent, settings)
     }
 

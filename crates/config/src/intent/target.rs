@@ -46,6 +46,7 @@ impl Meaning<'_> {
             take_over: flag(&raw.take_over),
             validates,
             settle: value(&raw.settle).unwrap_or(SETTLE),
+            serves_at: self.sites(raw).into(),
         };
         let (owner, group) = (value(&raw.owner), value(&raw.group));
         Some((spec, TargetSettings { dir, recipe, owner, group, mode }))

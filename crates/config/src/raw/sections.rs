@@ -150,6 +150,8 @@ section! {
         "take_over" take_over: bool,
         /// How long after the reload the old leaf may still be served.
         "settle" settle: SignedDuration,
+        /// Where clients meet this target's server: addresses, and hosts of `connect_to`.
+        "serves_at" serves_at: OneOrMany,
     }
 }
 

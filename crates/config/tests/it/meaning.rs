@@ -92,6 +92,7 @@ validate = ["postfix", "check"]
 reload = ["postfix", "reload"]
 take_over = true
 settle = "2m"
+serves_at = ["192.0.2.10", "[2001:DB8::10]:465", "imap1.bücher.example", "mx.example.org:25"]
 
 [certificate.mail]
 names = ["smtp.example.org", "*.bücher.example", "imap.example.org"]
@@ -100,6 +101,8 @@ endpoints = [
   "smtp.example.org:465",
   { name = "a.bücher.example", connect_to = "192.0.2.10", port = 8443 },
   { name = "imap.example.org", serves = "foreign" },
+  { name = "smtp.example.org", connect_to = "mx.example.org", port = 25 },
+  { name = "imap.example.org", connect_to = "imap1.bücher.example" },
 ]
 key = "rsa-2048"
 rotation = "reuse"
@@ -124,6 +127,9 @@ fn every_key_of_intent_means_what_it_says() {
     let target = &intent.targets[&Name::new("mail")];
     assert!(target.take_over && target.validates);
     assert_eq!(target.settle, SignedDuration::from_secs(120));
+    let sites: Vec<String> = target.serves_at.iter().map(ToString::to_string).collect();
+    let (v6, idn) = ("[2001:db8::10]:465", "imap1.xn--bcher-kva.example");
+    assert_eq!(sites, ["192.0.2.10", v6, idn, "mx.example.org:25"]);
     let mail = &intent.certificates[&Name::new("mail")];
     let names: Vec<&str> = mail.identifiers.iter().map(Identifier::as_str).collect();
     assert_eq!(names, ["*.xn--bcher-kva.example", "imap.example.org", "smtp.example.org"]);
@@ -140,6 +146,8 @@ fn every_key_of_intent_means_what_it_says() {
         "smtp.example.org None 465 Ours",
         "a.xn--bcher-kva.example Some(\"192.0.2.10\") 8443 Ours",
         "imap.example.org None 443 Foreign",
+        "smtp.example.org Some(\"mx.example.org\") 25 Ours",
+        "imap.example.org Some(\"imap1.xn--bcher-kva.example\") 443 Ours",
     ];
     assert_eq!(seen, expected);
 }

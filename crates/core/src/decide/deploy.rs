@@ -9,11 +9,12 @@
 //!
 //! A key slot whose key went into a bundle is emptied here too.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Context, Decision, Lane, may_write, retry};
 use crate::action::ActKind;
 use crate::state::{Certificate, DeployStep, Deployment, Found, Leaf};
+use crate::words::time::after;
 use crate::words::{BundleId, Name};
 
 /// How long writing to a target may take.
@@ -103,6 +104,28 @@ pub(crate) fn holds_newer(
         Found::Leaf { .. } | Found::Unlooked | Found::Unlookable(_) | Found::Nothing { .. } => {
             false
         }
+    }
+}
+
+impl Context<'_> {
+    /// Returns when a target has settled on a leaf that it was told of.
+    pub(crate) fn settled_at(&self, ledger: &Deployment, leaf: &Leaf) -> Option<Timestamp> {
+        let spec = self.state.targets.get(&ledger.target).map(|target| &target.spec);
+        let settle = spec.map(|spec| spec.settle).unwrap_or_default();
+        match ledger.step {
+            DeployStep::Activated { leaf: own, at } | DeployStep::Seen { leaf: own, at }
+                if own == leaf.number =>
+            {
+                Some(after(at, settle))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns whether a target was told of a leaf of ours so long ago that no other can be
+    /// excused.
+    pub(crate) fn was_told(&self, ledger: &Deployment, leaf: &Leaf) -> bool {
+        leaf.bundle.is_some() && self.settled_at(ledger, leaf).is_some_and(|at| at <= self.now)
     }
 }
 

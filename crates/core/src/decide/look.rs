@@ -5,15 +5,21 @@
 //! that already cover the names are adopted with their own schedule.
 //!
 //! Afterwards how often is looked depends on what is expected to change: every second or so after
-//! an activation, every few minutes while something is wrong, once an hour otherwise.
+//! an activation, every few minutes while something is wrong, once an hour otherwise. Each endpoint
+//! and each target has its own pace: an activation hastens only the looks that may show it, and a
+//! dead address is asked after without its neighbours.
+//!
+//! A target at which an old leaf turns up long after the newest was brought there may have come back
+//! with old files (a restored machine, say): its store is looked at soon, and if it is so, it is
+//! behind and catches up.
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Context, Decision};
+use super::{Context, Decision, Ties, is_other};
 use crate::action::AskKind;
 use crate::event::Event;
-use crate::intent::Serves;
-use crate::state::{Certificate, DeployStep, Deployment, Found};
+use crate::intent::{EndpointSpec, Serves};
+use crate::state::{Certificate, DeployStep, Deployment, EndpointState, Found};
 use crate::words::time::after;
 use crate::words::{LeafFacts, Name, SightState};
 
@@ -46,28 +52,49 @@ pub(super) fn decide(
     certificate: &Certificate,
     decision: &mut Decision,
 ) {
-    for ledger in &certificate.targets {
+    let ties = Ties::of(cx.state, certificate);
+    for (place, ledger) in certificate.targets.iter().enumerate() {
+        let every = inspect_every(cx, certificate, &ties, place, ledger);
         let (target, certificate) = (ledger.target.clone(), name.clone());
-        let kind = AskKind::Inspect { target, certificate };
-        decision.ask(kind, LOOK_WITHIN, inspect_every(ledger));
+        decision.ask(AskKind::Inspect { target, certificate }, LOOK_WITHIN, every);
     }
-    let every = probe_every(cx, certificate);
-    for endpoint in &certificate.spec.endpoints {
-        decision.ask(AskKind::Probe { endpoint: endpoint.clone() }, LOOK_WITHIN, every);
+    for (spec, endpoint) in certificate.spec.endpoints.iter().zip(&certificate.endpoints) {
+        let every = probe_every(cx, certificate, &ties, spec, endpoint);
+        decision.ask(AskKind::Probe { endpoint: spec.clone() }, LOOK_WITHIN, every);
     }
 }
 
-const fn inspect_every(ledger: &Deployment) -> SignedDuration {
+fn inspect_every(
+    cx: &Context<'_>,
+    certificate: &Certificate,
+    ties: &Ties<'_>,
+    place: usize,
+    ledger: &Deployment,
+) -> SignedDuration {
     match ledger.found {
         Found::Unlooked => SignedDuration::ZERO,
         Found::Unlookable(_) => WHEN_WRONG,
-        Found::Nothing { .. } | Found::Leaf { .. } => AT_TARGETS,
+        Found::Nothing { .. } | Found::Leaf { .. } => {
+            let newest = certificate.leaf.as_deref();
+            let told = newest.filter(|leaf| cx.was_told(ledger, leaf));
+            match told {
+                Some(leaf) if ties.lags(place, leaf) => WHEN_WRONG,
+                _ => AT_TARGETS,
+            }
+        }
     }
 }
 
-fn probe_every(cx: &Context<'_>, certificate: &Certificate) -> SignedDuration {
-    let activated = certificate.targets.iter().filter_map(|ledger| match ledger.step {
-        DeployStep::Activated { at, .. } => Some(at),
+fn probe_every(
+    cx: &Context<'_>,
+    certificate: &Certificate,
+    ties: &Ties<'_>,
+    spec: &EndpointSpec,
+    endpoint: &EndpointState,
+) -> SignedDuration {
+    let ledgers = certificate.targets.iter().enumerate();
+    let activated = ledgers.filter_map(|(place, ledger)| match ledger.step {
+        DeployStep::Activated { at, .. } if ties.may_show(place, spec, endpoint) => Some(at),
         _ => None,
     });
     // A leaf that was installed and not seen yet is looked for, however well the old one looks.
@@ -77,18 +104,26 @@ fn probe_every(cx: &Context<'_>, certificate: &Certificate) -> SignedDuration {
         AFTER_ACTIVATION.iter().find(|(until, _)| gone < *until).map(|(_, every)| *every)
     });
     let is_waiting = newest.is_some();
-    let usual = if is_well(certificate) && !is_waiting { WHEN_WELL } else { WHEN_WRONG };
+    let is_well = is_well(spec, endpoint) && !is_behind(certificate, endpoint);
+    let usual = if is_well && !is_waiting { WHEN_WELL } else { WHEN_WRONG };
     settling.map_or(usual, |every| every.min(usual))
 }
 
-fn is_well(certificate: &Certificate) -> bool {
-    let mut ours = certificate.spec.endpoints.iter().zip(&certificate.endpoints);
-    ours.all(|(spec, endpoint)| {
-        spec.serves != Serves::Ours
-            || endpoint.shown.as_ref().is_ok_and(|addresses| {
-                !addresses.is_empty() && addresses.iter().all(|a| a.state == SightState::Ok)
-            })
-    })
+fn is_well(spec: &EndpointSpec, endpoint: &EndpointState) -> bool {
+    spec.serves != Serves::Ours
+        || endpoint.shown.as_ref().is_ok_and(|addresses| {
+            !addresses.is_empty() && addresses.iter().all(|a| a.state == SightState::Ok)
+        })
+}
+
+/// Returns whether an endpoint shows an old leaf although some target was told of the newest.
+fn is_behind(certificate: &Certificate, endpoint: &EndpointState) -> bool {
+    let Some(leaf) = certificate.leaf.as_deref().filter(|leaf| leaf.bundle.is_some()) else {
+        return false;
+    };
+    let mut shown = endpoint.shown.iter().flatten();
+    certificate.targets.iter().any(|ledger| ledger.active() == Some(leaf.number))
+        && shown.any(|shown| is_other(shown, leaf.facts.fingerprint))
 }
 
 /// Returns whether the first look is over; wakes at its deadline if not.

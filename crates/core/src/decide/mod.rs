@@ -16,6 +16,8 @@ mod attempt;
 mod authorize;
 mod deploy;
 mod due;
+#[cfg(test)]
+mod fleet;
 mod gate;
 mod issuer;
 mod lane;
@@ -24,6 +26,9 @@ mod renew;
 mod retry;
 mod runway;
 mod suggest;
+mod tie;
+#[cfg(test)]
+mod tie_tests;
 mod withdraw;
 
 use alloc::vec::Vec;
@@ -39,6 +44,7 @@ pub use lane::{Lane, Urgency};
 pub use renew::{RENEW_BY_PERCENT, renew_at};
 pub use retry::{next_attempt_at, target_at, within_attempt_at};
 pub use runway::Runway;
+pub(crate) use tie::{Ties, is_other, newly_seen, ours};
 pub(crate) use withdraw::is_needed;
 
 use crate::action::{ActKind, AskKind};

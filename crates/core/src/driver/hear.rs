@@ -12,15 +12,18 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Driver, Subject, Work};
 use crate::action::{AccountRef, ActKind, AskKind, Outcome, Reply};
-use crate::decide::is_needed;
+use crate::decide::{is_needed, newly_seen};
 use crate::event::{
     AccountLost, AnswerShown, Empty, EndpointSeen, Event, PlaceFound, RenewalInfoSeen,
     TargetInspected,
 };
+use crate::intent::EndpointSpec;
 use crate::record::{Stream, StreamKind};
-use crate::state::{AnswerState, Attempt, Authorization, Certificate, Ordered, Running, Stage};
+use crate::state::{
+    AnswerState, Attempt, Authorization, Certificate, Ordered, Running, Stage, State,
+};
 use crate::words::time::after;
-use crate::words::{Answer, Blame, Failure, FailureKind, Identifier, Name, Showing};
+use crate::words::{Answer, Blame, Failure, FailureKind, Identifier, Name, Showing, Sight};
 
 /// How often it is recorded that nothing changed.
 const CYCLE: SignedDuration = SignedDuration::from_hours(24);
@@ -54,7 +57,7 @@ impl Driver {
             }
             Subject::Certificate(id) => {
                 let Some(certificate) = self.state.certificate(id) else { return };
-                for event in news(work, certificate, &stream.name, ask, reply) {
+                for event in news(work, &self.state, certificate, &stream.name, ask, reply) {
                     self.append(work, stream, event);
                 }
             }
@@ -185,6 +188,7 @@ fn retry_at(reply: &Reply) -> Option<Timestamp> {
 /// Returns what a reply tells about a certificate that was not known.
 fn news(
     work: &Work,
+    state: &State,
     certificate: &Certificate,
     name: &Name,
     ask: &AskKind,
@@ -197,14 +201,7 @@ fn news(
                 Reply::Failed(failure) => Err(failure),
                 _ => return Vec::new(),
             };
-            let place = certificate.spec.endpoints.iter().position(|spec| spec == endpoint);
-            let known = place.and_then(|place| certificate.endpoints.get(place));
-            let is_known = known.is_some_and(|known| known.shows(&sight));
-            if is_known && !certificate.awaits_sight() {
-                return seen_through(work, certificate);
-            }
-            let seen = EndpointSeen { endpoint: endpoint.clone(), sight };
-            Vec::from([Event::EndpointSeen(seen)])
+            of_endpoint(work, state, certificate, endpoint, sight)
         }
         (AskKind::Inspect { target, .. }, reply) => {
             let found = match reply {
@@ -251,6 +248,27 @@ fn is_gone(certificate: &Certificate, answer: &Answer, showing: &Showing) -> boo
     let is_left = owed.is_some_and(|owed| owed.is_failing() && !is_needed(certificate, owed));
     let Showing { showing, lagging, silent } = showing;
     is_left && showing.is_empty() && silent.is_empty() && !lagging.is_empty()
+}
+
+/// Returns what a look at an endpoint tells. A look that shows nothing new is news all the same
+/// where a target was told of the leaf, which was served there already, as after a crash between
+/// the two.
+fn of_endpoint(
+    work: &Work,
+    state: &State,
+    certificate: &Certificate,
+    endpoint: &EndpointSpec,
+    sight: Result<Sight, Failure>,
+) -> Vec<Event> {
+    let place = certificate.spec.endpoints.iter().position(|spec| spec == endpoint);
+    let Some(place) = place else { return Vec::new() };
+    let is_known = certificate.endpoints.get(place).is_some_and(|known| known.shows(&sight));
+    let seen_at = newly_seen(state, certificate, place, &sight);
+    if is_known && seen_at.is_empty() {
+        return seen_through(work, certificate);
+    }
+    let seen = EndpointSeen { endpoint: endpoint.clone(), sight, seen_at: Some(seen_at) };
+    Vec::from([Event::EndpointSeen(seen)])
 }
 
 /// Records once in a cycle that nothing changed.

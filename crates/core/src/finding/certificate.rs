@@ -1,4 +1,4 @@
-//! Findings about a certificate: its attempts, its targets, its endpoints, what it owes.
+//! Findings about a certificate: its attempts, its targets, what it owes.
 //!
 //! Nothing is said that cannot be shown: each finding carries its evidence, and is gone as soon as
 //! the state no longer shows it. A running attempt keeps the finding of the failure before it until
@@ -8,16 +8,12 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{Code, Finding, Severity};
 use crate::decide::{Context, Decision, Runway, holds_newer, may_write};
-use crate::intent::Serves;
-use crate::state::{
-    AddressState, Attempt, Certificate, DeployStep, Deployment, Found, LastFailure, Trouble,
-};
-use crate::words::time::after;
-use crate::words::{Answer, Blame, ChallengeKind, Failure, FailureKind, Permille, SightState};
+use crate::state::{Attempt, Certificate, Deployment, Found, LastFailure, Trouble};
+use crate::words::{Answer, Blame, ChallengeKind, Failure, FailureKind, Permille};
 
 /// Judges a certificate.
 pub fn of_certificate(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decision) {
@@ -26,7 +22,7 @@ pub fn of_certificate(cx: &Context<'_>, certificate: &Certificate, decision: &mu
     for ledger in &certificate.targets {
         target(cx, certificate, ledger, decision);
     }
-    endpoints(cx, certificate, decision);
+    super::endpoint::of_endpoints(cx, certificate, decision);
     for owed in certificate.owed.iter().filter(|owed| owed.is_failing()) {
         let severity = if owed.is_hopeless() { Severity::Warning } else { Severity::Notice };
         decision.findings.push(Finding {
@@ -219,120 +215,4 @@ fn target(
 fn told(trouble: &Trouble) -> Box<str> {
     let Trouble { failure, at, failures, since } = trouble;
     format!("{failure} (try {failures} failed {at}, the first one since {since})").into()
-}
-
-fn endpoints(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decision) {
-    if certificate.spec.endpoints.is_empty() {
-        decision.findings.push(Finding {
-            code: Code::EndpointNone,
-            subject: Box::default(),
-            severity: Severity::Notice,
-            blame: None,
-            evidence: "no endpoint is declared, so nothing can be seen".into(),
-        });
-    }
-    // Before there is a leaf nothing is served, and the missing leaf is what is said.
-    let Some(leaf) = certificate.leaf.as_deref() else { return };
-    let settling_until = settling_until(cx, certificate);
-    for (spec, endpoint) in certificate.spec.endpoints.iter().zip(&certificate.endpoints) {
-        if spec.serves != Serves::Ours || endpoint.since.is_none() {
-            continue;
-        }
-        let place = spec.to_string();
-        match &endpoint.shown {
-            Err(failure) => decision.findings.push(Finding {
-                code: Code::EndpointUnreachable,
-                subject: place.into(),
-                severity: Severity::Warning,
-                blame: Some(failure.blame.clone()),
-                evidence: failure.to_string().into(),
-            }),
-            Ok(addresses) => {
-                for address in addresses {
-                    let judged = judge(cx, address, leaf, settling_until);
-                    let Some((code, severity, text)) = judged else { continue };
-                    decision.findings.push(Finding {
-                        code,
-                        subject: format!("{place} [{}]", address.address).into(),
-                        severity,
-                        blame: Some(Blame::Endpoint(place.as_str().into())),
-                        evidence: text,
-                    });
-                }
-            }
-        }
-    }
-    if let Some(until) = settling_until.filter(|until| *until > cx.now) {
-        decision.wake(until);
-    }
-}
-
-/// Returns until when an address may still show the old leaf: until then some target has been told
-/// of the newest one only just now, or not at all. A target in trouble is not waited for: it has a
-/// finding of its own, and must not hide what is wrong elsewhere.
-fn settling_until(cx: &Context<'_>, certificate: &Certificate) -> Option<Timestamp> {
-    let leaf = certificate.leaf.as_deref().filter(|leaf| leaf.bundle.is_some())?;
-    let number = leaf.number;
-    let settle = |ledger: &Deployment| {
-        let spec = cx.state.targets.get(&ledger.target);
-        spec.map(|target| target.spec.settle).unwrap_or_default()
-    };
-    // Who is not waited for: a target in trouble, and one that does not take our leaf at all.
-    let awaited = certificate.targets.iter().filter(|ledger| {
-        ledger.trouble.is_none()
-            && may_write(cx.state, ledger)
-            && !holds_newer(cx, certificate, ledger, leaf)
-    });
-    let each = awaited.map(|ledger| match ledger.step {
-        DeployStep::Activated { leaf, at } | DeployStep::Seen { leaf, at } if leaf == number => {
-            after(at, settle(ledger))
-        }
-        _ => after(leaf.since, DEPLOYED_WITHIN),
-    });
-    each.max()
-}
-
-/// How long a new leaf may be on its way to a target before endpoints are judged all the same.
-const DEPLOYED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
-
-fn judge(
-    cx: &Context<'_>,
-    address: &AddressState,
-    leaf: &crate::state::Leaf,
-    settling_until: Option<Timestamp>,
-) -> Option<(Code, Severity, Box<str>)> {
-    let ends = address.ends_at().map_or_else(|| "nothing".to_string(), |at| at.to_string());
-    let serves = format!("serves a leaf until {ends}");
-    let is_settling = settling_until.is_some_and(|until| cx.now < until);
-    let is_newest = address.leaf() == Some(leaf.facts.fingerprint);
-    let old = || {
-        // With a bundle of ours active everywhere, another leaf means that nobody reloaded.
-        let told = leaf.bundle.is_some() && settling_until.is_some() && !is_settling;
-        (told && !is_newest)
-            .then(|| (Code::TargetNotReloaded, Severity::Warning, serves.clone().into()))
-    };
-    let say = |code, severity| Some((code, severity, serves.clone().into()));
-    match address.state {
-        SightState::Ok => old(),
-        SightState::CannotLook => None,
-        SightState::Expired => say(Code::EndpointExpired, Severity::Emergency),
-        SightState::Revoked => say(Code::EndpointRevoked, Severity::Emergency),
-        // Until the leaf of ours was put there, what is wrong may be what it is about to mend.
-        _ if is_settling => None,
-        SightState::NotYetValid => say(Code::EndpointNotYetValid, Severity::Critical),
-        SightState::NameMismatch => say(Code::EndpointNameMismatch, Severity::Critical),
-        SightState::Untrusted => say(Code::EndpointUntrusted, Severity::Critical),
-        SightState::IncompleteChain => say(Code::EndpointIncompleteChain, Severity::Critical),
-        SightState::Unreachable => {
-            Some((Code::EndpointUnreachable, Severity::Warning, "no connection".into()))
-        }
-        SightState::NoTls => {
-            Some((Code::EndpointNoTls, Severity::Critical, "a connection, but no TLS".into()))
-        }
-        SightState::ClientCertificateDemanded => Some((
-            Code::EndpointClientCertificate,
-            Severity::Notice,
-            "it demands a client certificate".into(),
-        )),
-    }
 }

@@ -130,6 +130,9 @@ codes! {
     /// A target cannot be looked at.
     TargetUnreadable = "target.unreadable",
         "read the cause below; it is looked at again by itself";
+    /// Nobody looks where a target is declared to serve.
+    TargetUnwatched = "target.unwatched",
+        "declare an endpoint with `connect_to` for the address, or correct the target's `serves_at`";
     /// A challenge answer could not be withdrawn.
     WithdrawalFailing = "withdrawal.failing",
         "remove the challenge answer named below by hand; once it is gone, or does not matter: perennial confirm";

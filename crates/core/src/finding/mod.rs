@@ -10,6 +10,7 @@
 
 mod certificate;
 mod code;
+mod endpoint;
 mod instance;
 mod issuer;
 

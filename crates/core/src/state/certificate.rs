@@ -231,10 +231,9 @@ impl Certificate {
         since.min()
     }
 
-    /// Returns whether every address of every endpoint that is ours to serve shows this leaf.
-    /// False where there is nothing to look at: what was not seen is not seen (law 5).
-    #[must_use]
-    pub fn is_seen_everywhere(&self, leaf: Fingerprint) -> bool {
+    /// Returns whether every address of every endpoint that is ours to serve shows this leaf: what
+    /// made it seen at every target when the first records were written.
+    fn is_shown_everywhere(&self, leaf: Fingerprint) -> bool {
         let mut any = false;
         for (spec, endpoint) in self.spec.endpoints.iter().zip(&self.endpoints) {
             if spec.serves != Serves::Ours {
@@ -250,15 +249,6 @@ impl Certificate {
             }
         }
         any
-    }
-
-    /// Returns whether a look that shows nothing new is news all the same: a target was told of the
-    /// leaf, which was served at every address already, as after a crash between the two.
-    #[must_use]
-    pub fn awaits_sight(&self) -> bool {
-        let Some(leaf) = self.leaf.as_deref() else { return false };
-        let told = |ledger: &Deployment| matches!(ledger.step, DeployStep::Activated { leaf: own, .. } if own == leaf.number);
-        self.targets.iter().any(told) && self.is_seen_everywhere(leaf.facts.fingerprint)
     }
 
     /// Takes in an event.
@@ -480,13 +470,14 @@ impl Certificate {
         self.seen_through = Some(at);
         let Some(leaf) = self.leaf.as_deref() else { return };
         let (number, fingerprint) = (leaf.number, leaf.facts.fingerprint);
-        if self.is_seen_everywhere(fingerprint) {
-            for ledger in &mut self.targets {
-                if let DeployStep::Activated { leaf, .. } = ledger.step
-                    && leaf == number
-                {
-                    ledger.step = DeployStep::Seen { leaf, at };
-                }
+        let everywhere = seen.seen_at.is_none() && self.is_shown_everywhere(fingerprint);
+        for ledger in &mut self.targets {
+            let named = seen.seen_at.as_ref().is_some_and(|names| names.contains(&ledger.target));
+            if let DeployStep::Activated { leaf, .. } = ledger.step
+                && leaf == number
+                && (everywhere || named)
+            {
+                ledger.step = DeployStep::Seen { leaf, at };
             }
         }
     }

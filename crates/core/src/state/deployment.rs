@@ -78,7 +78,8 @@ pub enum DeployStep {
         /// When.
         at: Timestamp,
     },
-    /// Fresh handshakes showed it at every address. Only observations of the wire lead here.
+    /// Fresh handshakes showed it where clients meet this target. Only observations of the wire
+    /// lead here.
     Seen {
         /// Which leaf.
         leaf: u32,

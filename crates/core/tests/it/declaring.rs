@@ -34,7 +34,7 @@ fn solver() -> SolverSpec {
 
 fn target() -> TargetSpec {
     let settle = jiff::SignedDuration::from_secs(60);
-    TargetSpec { take_over: false, validates: false, settle }
+    TargetSpec { take_over: false, validates: false, settle, serves_at: [].into() }
 }
 
 /// Declares certificates, each with an issuer, a solver and a target of the same name.

@@ -151,7 +151,7 @@ impl Story {
                 handshake("192.0.2.10:443", SightState::Ok),
                 handshake("[2001:db8::10]:443", second),
             ];
-            let seen = EndpointSeen { endpoint, sight: Ok(Sight { handshakes }) };
+            let seen = EndpointSeen { endpoint, sight: Ok(Sight { handshakes }), seen_at: None };
             self.add(StreamKind::Certificate, name, Event::EndpointSeen(seen));
         }
     }
@@ -207,7 +207,7 @@ fn story() -> Story {
     story.add(StreamKind::Certificate, "new", Event::TargetInspected(found));
     let id = story.state.id(&Name::new("new")).unwrap();
     let endpoint = story.state.certificate(id).unwrap().spec.endpoints[0].clone();
-    let seen = EndpointSeen { endpoint, sight: Err(failure()) };
+    let seen = EndpointSeen { endpoint, sight: Err(failure()), seen_at: None };
     story.add(StreamKind::Certificate, "new", Event::EndpointSeen(seen));
     let began = AttemptBegan {
         issuer: Name::new("letsencrypt"),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::intent::{
-    CertificateSpec, EndpointSpec, Intent, IssuerKind, IssuerSpec, KeyRotation, Serves, SolverSpec,
-    TargetSpec,
+    CertificateSpec, EndpointSpec, Intent, IssuerKind, IssuerSpec, KeyRotation, Serves, Site,
+    SiteHost, SolverSpec, TargetSpec,
 };
 use perennial_core::words::{ChallengeKind, Identifier, KeyAlgorithm, Name, after};
 
@@ -106,6 +106,20 @@ impl Scenario {
         self
     }
 
+    /// Lets every target declare the addresses at which it serves.
+    #[must_use]
+    pub fn with_lists(mut self) -> Self {
+        for ((target, _), host) in &self.outside.hosts {
+            let Some(spec) = self.intent.targets.get_mut(target) else { continue };
+            let own = host.addresses().map(|address| Site {
+                host: SiteHost::Address(address.ip()),
+                port: Some(address.port()),
+            });
+            spec.serves_at = spec.serves_at.iter().cloned().chain(own).collect();
+        }
+        self
+    }
+
     fn add_zone(&mut self, identifier: &Identifier) {
         let labels: Vec<&str> = identifier.base().rsplit('.').take(2).collect();
         let apex = labels.into_iter().rev().collect::<Vec<_>>().join(".");
@@ -121,6 +135,7 @@ impl Scenario {
             take_over: false,
             validates: true,
             settle: SignedDuration::from_secs(10),
+            serves_at: Box::default(),
         });
         self.outside.targets.entry(target.clone()).or_default();
         let addresses = [self.next_address(), self.next_address()];

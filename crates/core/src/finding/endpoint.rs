@@ -1,0 +1,228 @@
+//! Findings about what endpoints serve.
+//!
+//! Every address is judged by itself. What it serves wrongly is the endpoint's fault, with one
+//! exception: an old leaf, long after a target was told of the newest, is the fault of the target
+//! whose address it is. Where targets declare their addresses (`serves_at`) that is one finding of
+//! that target, which names them; where they do not, it is one of the address.
+//!
+//! While a target settles nothing is said of its addresses, and a target in trouble is not waited
+//! for: it has a finding of its own, and must not hide what is wrong elsewhere.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Code, Finding, Severity};
+use crate::decide::{Context, Decision, Ties, holds_newer, is_other, may_write, ours};
+use crate::intent::EndpointSpec;
+use crate::state::{AddressState, Certificate, Deployment, Leaf};
+use crate::words::time::after;
+use crate::words::{Blame, Failure, SightState};
+
+/// Judges what the endpoints of a certificate serve.
+pub(super) fn of_endpoints(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decision) {
+    if certificate.spec.endpoints.is_empty() {
+        decision.findings.push(Finding {
+            code: Code::EndpointNone,
+            subject: Box::default(),
+            severity: Severity::Notice,
+            blame: None,
+            evidence: "no endpoint is declared, so nothing can be seen".into(),
+        });
+    }
+    // Before there is a leaf nothing is served, and the missing leaf is what is said.
+    let Some(leaf) = certificate.leaf.as_deref() else { return };
+    let ties = Ties::of(cx.state, certificate);
+    let mut judge = Judge { cx, certificate, leaf, ties: &ties, wake_at: None };
+    for (spec, endpoint) in ours(certificate) {
+        if endpoint.since.is_none() {
+            continue;
+        }
+        match &endpoint.shown {
+            Err(failure) => decision.findings.push(unlookable(spec, failure)),
+            Ok(addresses) => {
+                let found = addresses.iter().filter_map(|shown| judge.address(spec, shown));
+                decision.findings.extend(found);
+            }
+        }
+    }
+    for (place, ledger) in certificate.targets.iter().enumerate() {
+        decision.findings.extend(judge.not_reloaded(place, ledger));
+        decision.findings.extend(judge.unwatched(place, ledger));
+    }
+    if let Some(wake_at) = judge.wake_at {
+        decision.wake(wake_at);
+    }
+}
+
+fn unlookable(spec: &EndpointSpec, failure: &Failure) -> Finding {
+    Finding {
+        code: Code::EndpointUnreachable,
+        subject: spec.to_string().into(),
+        severity: Severity::Warning,
+        blame: Some(failure.blame.clone()),
+        evidence: failure.to_string().into(),
+    }
+}
+
+/// How long a new leaf may be on its way to a target before endpoints are judged all the same.
+const DEPLOYED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// How many addresses a finding names.
+const NAMED: usize = 5;
+
+/// What one certificate's endpoints are judged by.
+struct Judge<'a> {
+    cx: &'a Context<'a>,
+    certificate: &'a Certificate,
+    leaf: &'a Leaf,
+    ties: &'a Ties<'a>,
+    /// When a target that settles now will have settled.
+    wake_at: Option<Timestamp>,
+}
+
+impl Judge<'_> {
+    /// Judges one address.
+    fn address(&mut self, spec: &EndpointSpec, shown: &AddressState) -> Option<Finding> {
+        let place = spec.to_string();
+        let settling_until = self.settling_until(spec, shown);
+        let is_settling = settling_until.is_some_and(|until| self.cx.now < until);
+        if let Some(until) = settling_until.filter(|_| is_settling) {
+            self.wake_at = Some(self.wake_at.map_or(until, |at| at.min(until)));
+        }
+        // Those that say that the address is theirs answer for an old leaf by themselves.
+        let is_named = self.ties.is_named(spec, Some(shown.address));
+        let is_told = self.leaf.bundle.is_some() && settling_until.is_some() && !is_settling;
+        let is_old = shown.leaf() != Some(self.leaf.facts.fingerprint);
+        let (code, severity, evidence) = match shown.state {
+            SightState::Ok if is_told && is_old && !is_named => {
+                (Code::TargetNotReloaded, Severity::Warning, serves(shown))
+            }
+            state => wrong(state, is_settling, shown)?,
+        };
+        let subject = format!("{place} [{}]", shown.address).into();
+        let blame = Some(Blame::Endpoint(place.into()));
+        Some(Finding { code, subject, severity, blame, evidence })
+    }
+
+    /// Returns until when an address may still show the old leaf: until then some target of those
+    /// that it may belong to has been told of the newest one only just now, or not at all.
+    fn settling_until(&self, spec: &EndpointSpec, shown: &AddressState) -> Option<Timestamp> {
+        self.leaf.bundle?;
+        let address = Some(shown.address);
+        let belongs = |place: usize| self.ties.is_at(place, spec, address);
+        let ledgers = || self.certificate.targets.iter().enumerate();
+        // What belongs to no target is waited for as if it belonged to any.
+        let is_nobodys = !ledgers().any(|(place, _)| belongs(place));
+        let awaited = ledgers()
+            .filter(|(place, ledger)| (is_nobodys || belongs(*place)) && self.is_awaited(ledger));
+        let on_its_way = after(self.leaf.since, DEPLOYED_WITHIN);
+        let each =
+            awaited.map(|(_, ledger)| self.cx.settled_at(ledger, self.leaf).unwrap_or(on_its_way));
+        each.max()
+    }
+
+    /// Returns whether a target is waited for: not one in trouble, and not one that does not take
+    /// our leaf at all.
+    fn is_awaited(&self, ledger: &Deployment) -> bool {
+        ledger.trouble.is_none()
+            && may_write(self.cx.state, ledger)
+            && !holds_newer(self.cx, self.certificate, ledger, self.leaf)
+    }
+
+    /// Returns the addresses of a target's own list that show an old leaf although it was told.
+    fn not_reloaded(&self, place: usize, ledger: &Deployment) -> Option<Finding> {
+        if self.ties.has_no_list(place) || !self.cx.was_told(ledger, self.leaf) {
+            return None;
+        }
+        let mut named = Vec::new();
+        let mut more = 0_usize;
+        for (spec, endpoint) in ours(self.certificate) {
+            for shown in endpoint.shown.iter().flatten() {
+                let is_old = shown.state == SightState::Ok
+                    && is_other(shown, self.leaf.facts.fingerprint)
+                    && self.ties.names(place, spec, Some(shown.address));
+                if is_old && named.len() < NAMED {
+                    let (at, name) = (shown.address, &spec.server_name);
+                    named.push(format!("{at} ({name}) {}", serves(shown)));
+                } else {
+                    more += usize::from(is_old);
+                }
+            }
+        }
+        if named.is_empty() {
+            return None;
+        }
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        Some(Finding {
+            code: Code::TargetNotReloaded,
+            subject: ledger.target.as_str().into(),
+            severity: Severity::Warning,
+            blame: Some(Blame::Target(ledger.target.clone())),
+            evidence: format!("{}{more}", named.join("; ")).into(),
+        })
+    }
+
+    /// Returns that nobody looks where a target is declared to serve: no endpoint leads there.
+    fn unwatched(&self, place: usize, ledger: &Deployment) -> Option<Finding> {
+        let mut all = ours(self.certificate);
+        // An endpoint that cannot be looked at may lead there.
+        let is_known = all.all(|(_, endpoint)| endpoint.since.is_some() && endpoint.shown.is_ok());
+        let nobody = self.certificate.spec.endpoints.is_empty();
+        let list = self.ties.list(place);
+        if list.is_empty() || nobody || !is_known || self.ties.is_met(place) {
+            return None;
+        }
+        let mut sites: Vec<String> = list.iter().take(NAMED).map(ToString::to_string).collect();
+        if list.len() > NAMED {
+            sites.push(format!("{} more", list.len() - NAMED));
+        }
+        let sites = sites.join(", ");
+        Some(Finding {
+            code: Code::TargetUnwatched,
+            subject: ledger.target.as_str().into(),
+            severity: Severity::Warning,
+            blame: Some(Blame::Target(ledger.target.clone())),
+            evidence: format!("no endpoint leads to {sites}, so nobody sees what is served").into(),
+        })
+    }
+}
+
+fn serves(shown: &AddressState) -> Box<str> {
+    let ends = shown.ends_at().map_or_else(|| "nothing".to_string(), |at| at.to_string());
+    format!("serves a leaf until {ends}").into()
+}
+
+/// Returns what is wrong with what an address shows, whichever leaf it is.
+fn wrong(
+    state: SightState,
+    is_settling: bool,
+    shown: &AddressState,
+) -> Option<(Code, Severity, Box<str>)> {
+    let say = |code, severity| Some((code, severity, serves(shown)));
+    match state {
+        SightState::Ok | SightState::CannotLook => None,
+        SightState::Expired => say(Code::EndpointExpired, Severity::Emergency),
+        SightState::Revoked => say(Code::EndpointRevoked, Severity::Emergency),
+        // Until the leaf of ours was put there, what is wrong may be what it is about to mend.
+        _ if is_settling => None,
+        SightState::NotYetValid => say(Code::EndpointNotYetValid, Severity::Critical),
+        SightState::NameMismatch => say(Code::EndpointNameMismatch, Severity::Critical),
+        SightState::Untrusted => say(Code::EndpointUntrusted, Severity::Critical),
+        SightState::IncompleteChain => say(Code::EndpointIncompleteChain, Severity::Critical),
+        SightState::Unreachable => {
+            Some((Code::EndpointUnreachable, Severity::Warning, "no connection".into()))
+        }
+        SightState::NoTls => {
+            Some((Code::EndpointNoTls, Severity::Critical, "a connection, but no TLS".into()))
+        }
+        SightState::ClientCertificateDemanded => Some((
+            Code::EndpointClientCertificate,
+            Severity::Notice,
+            "it demands a client certificate".into(),
+        )),
+    }
+}
