@@ -127,6 +127,7 @@ impl Fleet {
             issuer: Some(Name::new("ca")),
             since,
             is_early: false,
+            replaced_revoked: false,
         }));
         for ledger in &mut certificate.targets {
             ledger.step = DeployStep::Activated { leaf: 2, at: since };
