@@ -90,7 +90,7 @@ events! {
     Ended(Ended) = "act.ended",
     /// A finding became an incident.
     IncidentOpened(IncidentOpened) = "incident.opened",
-    /// An incident's severity changed.
+    /// An incident's severity changed, or what shows it did.
     IncidentChanged(IncidentChanged) = "incident.changed",
     /// The finding is gone.
     IncidentResolved(IncidentResolved) = "incident.resolved",
@@ -212,7 +212,7 @@ pub struct IncidentOpened {
     pub evidence: Box<str>,
 }
 
-/// An incident's severity changed.
+/// An incident's severity changed, or what shows it did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IncidentChanged {
     /// Which finding.
@@ -221,6 +221,12 @@ pub struct IncidentChanged {
     pub subject: Box<str>,
     /// How bad it is now.
     pub severity: Severity,
+    /// What shows it now, where that means something else than before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Box<str>>,
+    /// Whose fault it is now; told with the evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blame: Option<Blame>,
 }
 
 /// The finding is gone.

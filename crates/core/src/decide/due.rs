@@ -13,15 +13,20 @@
 //! - A CA may suggest a moment in the leaf's first third, as it does when it must revoke. That is
 //!   followed once; if the successor's suggestion is as early, the schedule is used instead, so
 //!   that a confused CA cannot make us order for ever.
+//! - Leaves may come to nothing (a full disk, a leaf that fails the gate), and declarations may go
+//!   back and forth: two such leaves for the same names in a week hold back the third, which is a
+//!   finding; only the reserve overrules this.
 //!
 //! What this does not do: look at names one by one. All names of a certificate are renewed
 //! together.
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Context, Decision, renew_at, retry};
+use super::{Context, Decision, Runway, renew_at, retry};
 use crate::event::{AttemptBegan, Event, Reason};
-use crate::state::{Certificate, Deployment, Found, Issuer, Leaf, Rest, State};
+use crate::state::{
+    Certificate, Deployment, Found, ISSUED_LATELY, Issuer, Leaf, Rest, State, set_of,
+};
 use crate::words::time::after;
 use crate::words::{Name, Permille, Validity};
 
@@ -100,6 +105,33 @@ fn lying_elsewhere(certificate: &Certificate, leaf: &Leaf) -> Option<Due> {
     dues.min_by_key(|due| due.at)
 }
 
+/// How many leaves may be issued beyond the schedule, or in vain, for the same names in a week. Let's
+/// Encrypt issues five for an exact set of names; the rest is for people, and for what is planned.
+const BEYOND_SCHEDULE: usize = 2;
+
+/// How far apart they are in the reserve, where a limit of our own must not cause a lapse.
+const IN_RESERVE_EVERY: SignedDuration = SignedDuration::from_hours(12);
+
+/// Returns until when no leaf is issued because too many were, for the same names and without a
+/// schedule's asking for them. What a person asks for is no such leaf, and what replaces a revoked
+/// one does not wait.
+#[must_use]
+pub fn held_until(certificate: &Certificate) -> Option<Timestamp> {
+    if certificate.issued.is_empty() || certificate.requested_at.is_some() {
+        return None;
+    }
+    let set = set_of(&certificate.spec.identifiers);
+    let mut newest_first = certificate.issued.iter().rev().filter(|issued| issued.set == set);
+    let last = newest_first.next()?;
+    let first_that_counts = newest_first.nth(BEYOND_SCHEDULE - 2)?;
+    if certificate.revoked_since().is_some() {
+        return None;
+    }
+    let reserve_at = Runway::of(certificate).reserve_at();
+    let in_reserve = reserve_at.max(after(last.at, IN_RESERVE_EVERY));
+    Some(after(first_that_counts.at, ISSUED_LATELY).min(in_reserve))
+}
+
 /// Begins an attempt if one is due.
 pub(super) fn begin(
     cx: &Context<'_>,
@@ -117,6 +149,9 @@ pub(super) fn begin(
     if cx.now < begin_at {
         decision.wake(begin_at);
         return;
+    }
+    if let Some(until) = held_until(certificate).filter(|until| *until > cx.now) {
+        return decision.wake(until);
     }
     // Withdraw what the last attempt left before the next one puts up its own.
     if !certificate.owed.is_empty() && certificate.owed.iter().all(|owed| owed.failures == 0) {

@@ -37,7 +37,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub(crate) use deploy::holds_newer;
 pub(crate) use due::FIRST_THIRD_PERCENT;
-pub use due::{Due, due, has_place, may_write};
+pub use due::{Due, due, has_place, held_until, may_write};
 pub use gate::gate;
 pub use issuer::issuer;
 pub use lane::{Lane, Urgency};

@@ -6,13 +6,14 @@
 //! listener of ours showed went down with it.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::vec::Vec;
 
 use jiff::Timestamp;
 
 use super::asks::Asks;
+use super::isolate::{Isolate, unprotected};
 use super::lanes::Lanes;
 use super::settle::Wakes;
 use super::{Driver, Step, Subject, Work};
@@ -23,11 +24,23 @@ use crate::record::{Record, Stream, StreamKind};
 use crate::state::{Attempt, Authorization, Certificate, Quarantine, Stage, State};
 
 /// Folds the journal.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Loader {
     state: State,
     quarantined: Vec<Quarantine>,
     refused: BTreeSet<Stream>,
+    isolate: Isolate,
+}
+
+impl Default for Loader {
+    fn default() -> Self {
+        Self {
+            state: State::default(),
+            quarantined: Vec::new(),
+            refused: BTreeSet::new(),
+            isolate: unprotected,
+        }
+    }
 }
 
 impl Loader {
@@ -35,6 +48,13 @@ impl Loader {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Protects the driver's decisions from each other's panics.
+    #[must_use]
+    pub const fn isolated_by(mut self, isolate: Isolate) -> Self {
+        self.isolate = isolate;
+        self
     }
 
     /// Takes in the next record. Within a stream records come in order; a stream may begin with a
@@ -114,6 +134,8 @@ impl Loader {
             lanes: Lanes::default(),
             wakes: Wakes::default(),
             halted: false,
+            isolate: self.isolate,
+            broken: BTreeMap::new(),
         };
         let mut work = Work::new(now, Draw(draw));
         let started = InstanceStarted { version: version.into() };

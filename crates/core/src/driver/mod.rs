@@ -19,17 +19,19 @@
 mod asks;
 mod declare;
 mod hear;
+mod isolate;
 mod lanes;
 mod load;
 mod removal;
 mod settle;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use isolate::Isolate;
 pub use load::Loader;
 pub use removal::{Removal, removal};
 
@@ -41,6 +43,7 @@ use crate::record::{Batch, Receipt, Record, Stream, StreamKind};
 use crate::state::{CertificateId, Quarantine, State};
 use crate::words::{Name, Permille};
 use asks::Asks;
+use isolate::Broken;
 use lanes::Lanes;
 use settle::Wakes;
 
@@ -117,6 +120,9 @@ pub struct Driver {
     lanes: Lanes,
     wakes: Wakes,
     halted: bool,
+    isolate: Isolate,
+    /// On whom deciding panicked.
+    broken: BTreeMap<Subject, Broken>,
 }
 
 /// Whom a decision is about.

@@ -1,5 +1,6 @@
 //! Settling: deciding on everyone concerned until nothing more follows.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -75,6 +76,15 @@ impl Wakes {
     }
 }
 
+/// What was decided on a subject, and its place among those who want something.
+#[derive(Debug, Default)]
+struct Decided {
+    decision: Decision,
+    reserve_at: Option<Timestamp>,
+    urgency: Option<Urgency>,
+    is_failing: bool,
+}
+
 impl Driver {
     /// Decides on everyone concerned, admits what may be admitted, and again.
     pub(super) fn settle(&mut self, work: &mut Work) {
@@ -116,10 +126,12 @@ impl Driver {
     fn decide_instance(&mut self, work: &mut Work) {
         let mut decision = Decision::default();
         finding::of_instance(&self.state.instance, &self.quarantined, &mut decision);
-        let changes = finding::changes(&self.state.instance.history.incidents, decision.findings);
-        for event in changes {
+        let open = &self.state.instance.history.incidents;
+        let (events, again_at) = finding::changes(open, decision.findings, work.now);
+        for event in events {
             self.append(work, &Stream::instance(), event);
         }
+        self.wakes.set(&Subject::Instance, again_at);
     }
 
     fn decide_until_settled(&mut self, work: &mut Work, subject: &Subject, stream: &Stream) {
@@ -127,58 +139,76 @@ impl Driver {
             return;
         }
         self.give_up_overdue(work, stream);
+        if let Some(until) = self.broken_until(work, subject) {
+            let wake_at = self.overdue_at(stream).map_or(until, |at| at.min(until));
+            return self.wakes.set(subject, Some(wake_at));
+        }
         for _ in 0..ROUNDS {
-            let Some(decision) = self.decision(work, subject) else { return };
-            if decision.events.is_empty() {
-                self.take_up(work, subject, stream, decision);
+            let decided = match self.decision(work, subject, stream) {
+                Ok(Some(decided)) => decided,
+                Ok(None) => return,
+                Err(cause) => return self.break_off(work, subject, stream, cause),
+            };
+            self.broken.remove(subject);
+            if decided.decision.events.is_empty() {
+                self.take_up(work, subject, stream, decided);
                 return;
             }
-            for event in decision.events {
+            for event in decided.decision.events {
                 self.append(work, stream, event);
             }
         }
         self.wakes.set(subject, Some(after(work.now, UNSETTLED_AGAIN)));
     }
 
-    /// Returns what is decided on a subject now.
-    fn decision(&self, work: &Work, subject: &Subject) -> Option<Decision> {
+    /// Returns what is decided on a subject now, or what a panic on the way said.
+    fn decision(
+        &self,
+        work: &Work,
+        subject: &Subject,
+        stream: &Stream,
+    ) -> Result<Option<Decided>, Box<str>> {
         let cx = self.context(work);
-        match subject {
+        self.isolated(stream, || match subject {
             Subject::Instance => None,
             Subject::Issuer(name) => {
                 let issuer = self.state.issuers.get(name)?;
-                Some(decide::issuer(&cx, name, issuer))
+                let decision = decide::issuer(&cx, name, issuer);
+                Some(Decided { decision, ..Decided::default() })
             }
             Subject::Certificate(id) => {
-                let name = self.state.name(*id)?;
-                Some(decide::certificate(&cx, name, self.state.certificate(*id)?))
+                let certificate = self.state.certificate(*id)?;
+                let decision = decide::certificate(&cx, self.state.name(*id)?, certificate);
+                let mut decided = Decided { decision, ..Decided::default() };
+                if !decided.decision.wants.is_empty() || self.lanes.has(subject) {
+                    // Its place in the lanes changes when the reserve begins.
+                    decided.reserve_at = Some(decide::Runway::of(certificate).reserve_at());
+                    decided.urgency = Some(Urgency::of(&cx, *id, certificate));
+                    decided.is_failing = certificate.attempt.is_doomed();
+                }
+                Some(decided)
             }
-        }
+        })
     }
 
     /// Takes up a settled decision: incidents, asks, places in lanes, the next wake.
-    fn take_up(&mut self, work: &mut Work, subject: &Subject, stream: &Stream, decision: Decision) {
+    fn take_up(&mut self, work: &mut Work, subject: &Subject, stream: &Stream, decided: Decided) {
+        let Decided { decision, reserve_at, urgency, is_failing } = decided;
         let open = self.state.history(stream).map_or(&[][..], |history| &history.incidents);
+        let mut wake_at = decision.wake_at;
         if !open.is_empty() || !decision.findings.is_empty() {
-            for event in finding::changes(open, decision.findings) {
+            let (events, again_at) = finding::changes(open, decision.findings, work.now);
+            for event in events {
                 self.append(work, stream, event);
             }
+            wake_at = wake_at.into_iter().chain(again_at).min();
         }
-        let mut wake_at = decision.wake_at;
         let lanes: Vec<Lane> = decision.wants.into_iter().map(|want| want.lane).collect();
         if !lanes.is_empty() {
-            // Its place in the lanes changes when the reserve begins.
-            if let Subject::Certificate(id) = subject
-                && let Some(certificate) = self.state.certificate(*id)
-            {
-                let reserve_at = decide::Runway::of(certificate).reserve_at();
-                if reserve_at > work.now {
-                    wake_at = Some(wake_at.map_or(reserve_at, |at| at.min(reserve_at)));
-                }
-            }
+            let reserve_at = reserve_at.filter(|at| *at > work.now);
+            wake_at = wake_at.into_iter().chain(reserve_at).min();
         }
         if !lanes.is_empty() || self.lanes.has(subject) {
-            let (urgency, is_failing) = self.urgency(work, subject);
             self.lanes.queue(subject, urgency, is_failing, lanes);
         }
         wake_at = wake_at.into_iter().chain(self.overdue_at(stream)).min();
@@ -186,13 +216,6 @@ impl Driver {
         let asked = self.asks.put(work.now, subject, stream, asks, wake_at, &mut work.asks);
         wake_at = wake_at.into_iter().chain(asked).min();
         self.wakes.set(subject, wake_at);
-    }
-
-    fn urgency(&self, work: &Work, subject: &Subject) -> (Option<Urgency>, bool) {
-        let Subject::Certificate(id) = subject else { return (None, false) };
-        let Some(certificate) = self.state.certificate(*id) else { return (None, false) };
-        let is_doomed = certificate.attempt.is_doomed();
-        (Some(Urgency::of(&self.context(work), *id, certificate)), is_doomed)
     }
 
     /// Returns when the first act in flight must be given up.
@@ -226,10 +249,16 @@ impl Driver {
     /// Admits one act of a waiter: what it wants is decided afresh, since much may have changed
     /// while it waited.
     fn admit_one(&mut self, work: &mut Work, lane: &Lane, subject: &Subject) -> bool {
-        let Some(decision) = self.decision(work, subject) else { return false };
-        let stream = self.stream_of(subject);
+        let Some(stream) = self.stream_of(subject) else { return false };
+        let decision = match self.decision(work, subject, &stream) {
+            Ok(decided) => decided.unwrap_or_default().decision,
+            Err(cause) => {
+                self.break_off(work, subject, &stream, cause);
+                return false;
+            }
+        };
         let want = decision.wants.into_iter().find(|want| want.lane == *lane && want.act.is_some());
-        let Some((want, stream)) = want.zip(stream) else {
+        let Some(want) = want else {
             self.lanes.forget(lane, subject);
             return false;
         };

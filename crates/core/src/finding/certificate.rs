@@ -10,8 +10,8 @@ use alloc::string::{String, ToString};
 
 use jiff::Timestamp;
 
-use super::{Code, Finding, Severity};
-use crate::decide::{Context, Decision, Runway, holds_newer, may_write};
+use super::{COURSE, Code, Finding, Severity};
+use crate::decide::{Context, Decision, Runway, due, held_until, holds_newer, may_write};
 use crate::state::{Attempt, Certificate, Deployment, Found, LastFailure, Trouble};
 use crate::words::{Answer, Blame, ChallengeKind, Failure, FailureKind, Permille};
 
@@ -19,6 +19,7 @@ use crate::words::{Answer, Blame, ChallengeKind, Failure, FailureKind, Permille}
 pub fn of_certificate(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decision) {
     attempts(cx, certificate, decision);
     hindrance(cx, certificate, decision);
+    held(cx, certificate, decision);
     for ledger in &certificate.targets {
         target(cx, certificate, ledger, decision);
     }
@@ -110,8 +111,29 @@ fn attempts(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decision
         subject: subject_of(&failure.blame),
         severity,
         blame: Some(failure.blame.clone()),
-        evidence: format!("{failure} (attempt {times} failed {at}, the first one since {since})")
+        evidence: format!("{failure}{COURSE}{times} failed {at}, the first one since {since})")
             .into(),
+    });
+}
+
+/// Leaves that came too often hold back the next one.
+fn held(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decision) {
+    let is_due =
+        matches!(certificate.attempt, Attempt::Resting(_)) && due(certificate).at <= cx.now;
+    let until = held_until(certificate).filter(|until| is_due && *until > cx.now);
+    let Some(until) = until else { return };
+    let severity = by_margin(cx, certificate, decision);
+    let count = certificate.issued.len();
+    decision.findings.push(Finding {
+        code: Code::IssuanceHeld,
+        subject: Box::default(),
+        severity,
+        blame: Some(Blame::Ourselves),
+        evidence: format!(
+            "{count} leaves were issued in a week that no schedule asked for, or that came to \
+             nothing; the next one for the same names waits until {until}"
+        )
+        .into(),
     });
 }
 
@@ -214,5 +236,5 @@ fn target(
 
 fn told(trouble: &Trouble) -> Box<str> {
     let Trouble { failure, at, failures, since } = trouble;
-    format!("{failure} (try {failures} failed {at}, the first one since {since})").into()
+    format!("{failure}{COURSE}{failures} failed {at}, the first one since {since})").into()
 }

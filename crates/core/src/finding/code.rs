@@ -109,6 +109,12 @@ codes! {
     /// Our own disk, clock, network or configuration is at fault.
     OurselvesFailing = "ourselves.failing",
         "read the cause below: it lies on this machine";
+    /// A mistake of Perennial's own: deciding on this broke off.
+    OurselvesPanicked = "ourselves.panicked",
+        "report this with the evidence below; what else there is goes on, and this is tried again";
+    /// Leaves for the same names were issued too often lately.
+    IssuanceHeld = "issuance.held",
+        "see what they were for: perennial journal; to have one now: perennial renew CERTIFICATE --now";
     /// A record of this stream cannot be folded.
     JournalQuarantined = "journal.quarantined",
         "restore the store from a backup, or report this with the record named below";

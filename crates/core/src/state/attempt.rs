@@ -259,6 +259,16 @@ impl Running {
         }
     }
 
+    /// Returns whether the CA has issued a leaf in it.
+    #[must_use]
+    pub fn is_issued(&self) -> bool {
+        match &self.stage {
+            Stage::Unordered { .. } => false,
+            Stage::Ordered(ordered) => ordered.facts.status == OrderStatus::Valid,
+            Stage::Fetched(_) => true,
+        }
+    }
+
     /// Returns whether what is wrong could be shown to be over by the CA's answering.
     #[must_use]
     pub fn is_troubled_by_ca(&self) -> bool {

@@ -12,6 +12,7 @@ use super::deployment::{DeployStep, Deployment};
 use super::endpoint::{AddressState, EndpointState};
 use super::few::Few;
 use super::history::History;
+use super::issued::{self, Issued};
 use crate::action::{ActKind, Fact, Outcome};
 use crate::event::{Ended, EndpointSeen, Event, Reason, RenewalInfoSeen};
 use crate::intent::{CertificateSpec, KeyRotation, Serves};
@@ -54,6 +55,9 @@ pub struct Certificate {
     /// Names that were added to the declaration later and that the leaf does not have yet.
     #[serde(default, skip_serializing_if = "Few::is_empty")]
     pub late: Few<Late>,
+    /// Leaves that were issued lately beyond the schedule, or in vain.
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub issued: Few<Issued>,
     /// When a person asked for a renewal that has not come yet.
     pub requested_at: Option<Timestamp>,
     /// How often a key that was to be reused was given up, since its leaf was revoked.
@@ -169,6 +173,7 @@ impl Certificate {
             seen_through: None,
             renamed_to: None,
             late: Few::new(),
+            issued: Few::new(),
             requested_at: None,
             rekeyed: 0,
             spent_keys: Few::new(),
@@ -287,6 +292,10 @@ impl Certificate {
             Event::WithdrawalAbandoned(answer) | Event::AnswerGone(answer) => {
                 self.owed.retain(|owed| owed.answer != *answer);
             }
+            Event::AttemptEnded(_) => {
+                self.waste(at);
+                self.attempt.fold(at, event);
+            }
             other => self.attempt.fold(at, other),
         }
     }
@@ -374,6 +383,14 @@ impl Certificate {
             && self.leaf.as_ref().is_some_and(|leaf| {
                 at <= leaf.facts.validity.elapsed_at(crate::decide::FIRST_THIRD_PERCENT)
             });
+        let is_planned = match running.plan.reason {
+            Reason::Scheduled | Reason::Uncovered | Reason::Requested | Reason::Revoked => true,
+            Reason::Suggested => !is_early,
+            Reason::NamesChanged | Reason::TargetUncovered => false,
+        };
+        if !is_planned && self.requested_at.is_none() {
+            issued::remember(&mut self.issued, at, &running.plan.identifiers);
+        }
         self.leaves = self.leaves.saturating_add(1);
         let replaced_revoked = running.plan.reason == Reason::Revoked;
         let (facts, issuer) = (Arc::clone(facts), running.plan.issuer.clone());
@@ -412,6 +429,14 @@ impl Certificate {
         let is_new = *slot == new;
         self.rekeyed = self.rekeyed.saturating_add(u32::from(is_new));
         is_new.then_some(old)
+    }
+
+    /// An attempt ends. If a leaf was issued in it, that one came to nothing.
+    fn waste(&mut self, at: Timestamp) {
+        let Attempt::Running(running) = &self.attempt else { return };
+        if running.is_issued() && self.requested_at.is_none() {
+            issued::remember(&mut self.issued, at, &running.plan.identifiers);
+        }
     }
 
     fn settle_key(&mut self, at: Timestamp, slot: &Slot, end: &Ended) {

@@ -7,6 +7,7 @@ mod endpoint;
 mod few;
 mod history;
 mod instance;
+mod issued;
 mod issuer;
 
 use alloc::boxed::Box;
@@ -26,6 +27,7 @@ pub use endpoint::{AddressState, EndpointState, Served};
 pub use few::Few;
 pub use history::{Acting, History};
 pub use instance::Instance;
+pub use issued::{ISSUED_LATELY, Issued, set_of};
 pub use issuer::{Account, Health, Issuer, OrderBudget, account_slot};
 
 use crate::event::{Checkpoint, Event};

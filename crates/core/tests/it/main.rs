@@ -4,6 +4,7 @@
 
 mod declaring;
 mod golden;
+mod holding;
 mod life;
 mod owing;
 mod properties;

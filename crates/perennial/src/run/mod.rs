@@ -20,6 +20,7 @@ mod configuration;
 mod draw;
 mod equip;
 mod hands;
+mod isolate;
 mod serve;
 mod shelf;
 mod shell;
@@ -322,7 +323,7 @@ impl Watcher {
 
 /// Folds the journal.
 fn load(journal: &perennial_store::SqliteJournal) -> Result<Loader, RunError> {
-    let mut loader = Loader::new();
+    let mut loader = Loader::new().isolated_by(isolate::isolate);
     let mut fold = |found: Found| match found {
         Found::Entry(entry) => loader.record(&entry.record),
         Found::Unreadable(unreadable) => {

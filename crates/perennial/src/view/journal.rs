@@ -145,7 +145,10 @@ fn tell(kind: StreamKind, event: &Event) -> Told {
         }
         Event::IncidentChanged(changed) => {
             let (code, subject) = (changed.code.as_str(), spaced(&changed.subject));
-            let text = format!("finding {code}{subject} is {} now", changed.severity.as_str());
+            let mut text = format!("finding {code}{subject} is {} now", changed.severity.as_str());
+            if let Some(evidence) = &changed.evidence {
+                text = format!("{text}: {evidence}");
+            }
             Told::bad(changed.severity, text)
         }
         Event::IncidentResolved(resolved) => {

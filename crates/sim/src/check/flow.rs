@@ -18,6 +18,9 @@ const ATTEMPT_WITHIN: SignedDuration = SignedDuration::from_hours(21);
 /// How long after its deadline an act may still count as in flight.
 const ACT_OVERDUE: SignedDuration = SignedDuration::from_secs(30);
 
+/// How long after it was hindered a target may still serve what has lapsed meanwhile.
+const CAUGHT_UP_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
 /// How often the same act may be started within an hour.
 const AN_HOUR: usize = 60;
 
@@ -107,7 +110,11 @@ impl Checks {
     pub fn tick(&mut self, outside: &Outside, now: Timestamp) {
         let mut found = Vec::new();
         for ((target, certificate), host) in &outside.hosts {
-            if self.excused.contains(target) || self.excused.contains(certificate) {
+            if host.faults.unreachable || host.faults.reload_does_nothing {
+                self.hindered.insert(target.clone(), now);
+            }
+            let hindered_at = self.hindered.get(target);
+            if hindered_at.is_some_and(|at| now < after(*at, CAUGHT_UP_WITHIN)) {
                 continue;
             }
             for address in host.addresses() {

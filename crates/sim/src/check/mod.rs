@@ -25,8 +25,6 @@ pub use settled::unsettled;
 pub struct Checks {
     /// What was found wrong.
     pub violations: Vec<String>,
-    /// Targets and certificates that may lapse: a fault makes it unavoidable.
-    pub excused: BTreeSet<Name>,
     names: BTreeMap<Name, Arc<[Identifier]>>,
     /// What each address served before the effect that is being looked at.
     before: Vec<(SocketAddr, Option<effect::Served>)>,
@@ -36,6 +34,9 @@ pub struct Checks {
     losses: BTreeMap<Name, u64>,
     /// Orders made whose `act.ended` is not durable: a crash loses the answer.
     unheard: BTreeSet<ActId>,
+    /// When a target was last seen to be out of reach, or deaf to reloads: what lapses there meanwhile
+    /// cannot be helped.
+    hindered: BTreeMap<Name, Timestamp>,
     /// Acts on their way.
     performing: BTreeMap<ActId, Lane>,
     /// When acts of a kind were started lately.

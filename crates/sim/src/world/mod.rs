@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::action::{Act, ActId, Ask, Outcome, Reply};
-use perennial_core::driver::{Driver, Input, Step};
+use perennial_core::driver::{Driver, Input, Isolate, Step};
 use perennial_core::intent::Intent;
 use perennial_core::record::Record;
 use perennial_core::words::{Name, after};
@@ -108,6 +108,8 @@ pub struct World {
     pub checks: Checks,
     /// At which boundaries the process dies.
     pub dies_at: BTreeSet<u64>,
+    /// How the process is protected from its own panics; without it they end the simulation.
+    pub isolate: Option<Isolate>,
     /// What happens outside while the process is dead.
     pub while_dead: Option<fn(&mut Outside)>,
     intent: Intent,
@@ -150,6 +152,7 @@ impl World {
             pace: Pace::USUAL,
             checks: Checks::new(&intent),
             dies_at: BTreeSet::new(),
+            isolate: None,
             while_dead: None,
             intent,
             now: begins_at,

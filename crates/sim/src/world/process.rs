@@ -14,6 +14,9 @@ const RESTARTED_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 impl World {
     pub(super) fn start(&mut self) {
         let mut loader = Loader::new();
+        if let Some(isolate) = self.isolate {
+            loader = loader.isolated_by(isolate);
+        }
         for record in self.journal.records() {
             loader.record(record);
         }

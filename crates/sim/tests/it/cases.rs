@@ -1,5 +1,7 @@
 //! Cases that happened to others.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use jiff::SignedDuration;
 use perennial_core::action::ActKind;
 use perennial_core::event::{Decoded, Event};
@@ -302,5 +304,37 @@ fn a_ca_that_revokes_whatever_it_issues_is_not_asked_without_end() {
     }
     let orders = world.checks.orders_of("site");
     assert!((4..=6).contains(&orders), "{orders} orders in a day");
+}
+
+/// Deciding on `other` panics, always.
+fn breaks_for_other(stream: &Stream, decide: &mut dyn FnMut()) -> Result<(), Box<str>> {
+    let breaks = stream.name.as_str() == "other";
+    let work = AssertUnwindSafe(|| if breaks { panic!("no end in sight") } else { decide() });
+    catch_unwind(work).map_err(|_| "no end in sight".into())
+}
+
+#[test]
+fn a_decision_that_panics_stops_its_own_certificate_only() {
+    let scenario = Scenario::new(13, begin()).with("site", &["site.test"], "web", &["web1"]).with(
+        "other",
+        &["other.test"],
+        "web",
+        &["web1"],
+    );
+    let mut world = World::new(13, scenario);
+    assert!(world.settle_until(after(begin(), days(1))));
+    world.isolate = Some(breaks_for_other);
+    world.kill();
+    world.run_for(days(1));
+    world.renew("site");
+    world.renew("other");
+    world.run_for(days(1));
+    assert!(opened(&world, Code::OurselvesPanicked));
+    assert_eq!((world.checks.orders_of("site"), world.checks.orders_of("other")), (2, 1));
+    world.isolate = None;
+    world.kill();
+    world.run_for(days(1));
+    assert_eq!(world.checks.orders_of("other"), 2);
+    world.check_settled();
     fine(&world);
 }

@@ -68,13 +68,23 @@ fn death_at_every_boundary_leaves_no_answer_of_a_forgotten_order() {
     }
 }
 
-#[test]
-fn death_at_every_pair_of_boundaries_loses_nothing() {
-    let boundaries = run(3, "web", &[]);
+/// Lets the process die at every pair of boundaries.
+fn pairs(seed: u64, solver: &str) {
+    let boundaries = run(seed, solver, &[]);
     for first in 1..=boundaries {
         // The boundaries after the first death are those of what follows on it.
         for second in first + 1..=boundaries + 8 {
-            run(3, "web", &[first, second]);
+            run(seed, solver, &[first, second]);
         }
     }
+}
+
+#[test]
+fn death_at_every_pair_of_boundaries_loses_nothing_over_http() {
+    pairs(3, "web");
+}
+
+#[test]
+fn death_at_every_pair_of_boundaries_loses_nothing_over_dns() {
+    pairs(6, "dns");
 }
