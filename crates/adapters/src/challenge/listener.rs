@@ -14,9 +14,10 @@ use perennial_core::words::Answer;
 use perennial_wire::authorization::key_authorization;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
+use super::crowd::Crowd;
 use super::http;
 use super::token;
 use super::trouble::Trouble;
@@ -139,31 +140,31 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts for ever. Each connection is bounded in time and size by [`http::serve`], and all of
-/// them in number: beyond it, they wait in the kernel's queue.
+/// them in number by [`Crowd`].
 async fn accept(socket: TcpListener, table: Arc<Table>) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
-        let Ok((stream, _from)) = socket.accept().await else {
-            // Out of descriptors, or the connection is gone already; neither ends the listener.
-            tokio::time::sleep(AFTER_FAILED_ACCEPT).await;
-            continue;
-        };
-        let table = Arc::clone(&table);
-        tokio::spawn(async move {
-            let find = |token: &str| {
-                table.read().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
-            };
-            http::serve(stream, find).await;
-            drop(slot);
-        });
+    let mut crowd = Crowd::default();
+    loop {
+        tokio::select! {
+            accepted = socket.accept() => match accepted {
+                Ok((stream, from)) => {
+                    let table = Arc::clone(&table);
+                    crowd.admit(from.ip(), async move {
+                        let find = |token: &str| {
+                            table.read().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
+                        };
+                        http::serve(stream, find).await;
+                    });
+                }
+                // Out of descriptors, or the connection is gone already; neither ends the listener.
+                Err(_) => tokio::time::sleep(AFTER_FAILED_ACCEPT).await,
+            },
+            () = crowd.leave() => {}
+        }
     }
 }
 
 /// How many connections wait for us in the kernel.
 const BACKLOG: i32 = 1024;
-
-/// How many connections are served at once.
-const MAX_CONNECTIONS: usize = 512;
 
 /// How long nothing is accepted after a failure.
 const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(50);

@@ -11,6 +11,7 @@
 //! | [`Rfc2136Settings`] | dns-01, by signed update | the record, withdrawn later |
 //! | [`ProgramSettings`] | dns-01, by a program as of lego's `exec` | what the program leaves |
 
+mod crowd;
 mod http;
 mod listener;
 mod program;

@@ -108,6 +108,48 @@ async fn the_listener_shows_answers_on_both_families_while_they_are_up() {
     assert_eq!(fetch(port.v4(), "abc-_1").await, "404 ");
 }
 
+/// Connects from an address of loopback.
+async fn connect_from(from: &str, server: SocketAddr) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+    socket.connect(server).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_flood_from_one_source_and_a_crowd_from_many_keep_no_validation_waiting() {
+    // Both ends of every connection are this process's.
+    let mut files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    files.current = files.maximum;
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, files).unwrap();
+    let listener = Listener::new(vec![Port::free().unwrap().v4()]);
+    let solvers = solvers(SolverSettings::Listen(Arc::clone(&listener)));
+    assert_eq!(present(&solvers, &http_answer("token")).await, PRESENTED);
+    let server = listener.addresses().await[0];
+    let request = "GET /.well-known/acme-challenge/token HTTP/1.1\r\n\r\n";
+    let (first, second) = request.split_at(20);
+    // One validation is half way when the flood begins, another one comes in its middle.
+    let mut early = connect_from("127.0.0.1", server).await;
+    early.write_all(first.as_bytes()).await.unwrap();
+    let mut flood = Vec::new();
+    for _ in 0..600 {
+        flood.push(connect_from("127.0.0.2", server).await);
+    }
+    let began = tokio::time::Instant::now();
+    assert!(fetch(server, "token").await.starts_with("200"));
+    for number in 0..600 {
+        flood.push(
+            connect_from(&format!("127.1.{}.{}", number / 200, number % 200 + 1), server).await,
+        );
+    }
+    assert!(fetch(server, "token").await.starts_with("200"));
+    // Nobody waited for the flood's time to be over.
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    early.write_all(second.as_bytes()).await.unwrap();
+    let mut told = String::new();
+    early.read_to_string(&mut told).await.unwrap();
+    assert!(told.ends_with(&key_authorization(&http_answer("token"))), "{told}");
+}
+
 #[tokio::test]
 async fn a_port_in_use_is_told_and_taken_once_it_is_free() {
     let port = Port::free().unwrap();
