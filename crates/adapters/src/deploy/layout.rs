@@ -373,7 +373,7 @@ const REMOVING: &str = ".removing-";
 const VERSION_LEN: usize = 16;
 
 /// How long a file of a certificate may be.
-const MAX_FILE_LEN: u64 = 1024 * 1024;
+pub(super) const MAX_FILE_LEN: u64 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

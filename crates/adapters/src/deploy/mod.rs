@@ -23,6 +23,7 @@ mod nginx;
 mod step;
 mod target;
 mod trouble;
+mod walk;
 
 #[cfg(test)]
 mod tests;

@@ -3,18 +3,29 @@
 //! Everything this room writes is first planned as a list of steps, each of which is one change
 //! that a crash either leaves undone or done (writing a file may also be left half done). So a test
 //! can stop after every step, look at what lies there, and go on from it.
+//!
+//! Each is done by a handle of the directory it happens in ([`super::walk`]), and by one name that
+//! is not followed, so that a link that somebody puts in the way leads nothing elsewhere.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags};
+use rustix::fs::{
+    AtFlags, Dir, Mode, OFlags, RenameFlags, fchmod, fsync, linkat, mkdirat, openat, readlinkat,
+    renameat, renameat_with, symlinkat, unlinkat,
+};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use super::access::Access;
+use super::layout::MAX_FILE_LEN;
 use super::trouble::Trouble;
+use super::walk;
 
 /// One change to the file system.
 #[derive(Debug)]
@@ -67,15 +78,13 @@ impl Step {
         let done = match self {
             Self::MakeDir(path) => make_dir(path),
             Self::Write { path, bytes, access } => write(path, bytes, *access),
-            Self::Symlink { to, at } => {
-                remove(at).and_then(|()| std::os::unix::fs::symlink(to, at))
-            }
-            Self::HardLink { from, to } => fs::hard_link(from, to).or_else(|_| copy(from, to)),
-            Self::Rename { from, to } => fs::rename(from, to),
+            Self::Symlink { to, at } => link(to, at),
+            Self::HardLink { from, to } => put_aside(from, to),
+            Self::Rename { from, to } => rename(from, to),
             Self::Exchange(one, other) => exchange(one, other),
-            Self::SyncDir(path) => fs::File::open(path).and_then(|dir| dir.sync_all()),
-            Self::Remove(path) => remove(path),
-            Self::RemoveDir(path) => gone_is_fine(fs::remove_dir(path)),
+            Self::SyncDir(path) => sync_dir(path),
+            Self::Remove(path) => remove(path, AtFlags::empty()),
+            Self::RemoveDir(path) => remove(path, AtFlags::REMOVEDIR),
         };
         done.map_err(|source| Trouble::disk(self.attempted(), self.path(), source))
     }
@@ -159,36 +168,75 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn make_dir(path: &Path) -> io::Result<()> {
-    match fs::DirBuilder::new().mode(DIR_MODE).create(path) {
-        // Whatever the umask says: servers of other users go through it.
-        Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(DIR_MODE)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        Err(error) => Err(error),
+    let (dir, name) = walk::parent(path)?;
+    match mkdirat(&dir, name, DIR_MODE) {
+        Ok(()) => settle_mode(openat(&dir, name, READ_DIR, Mode::empty())?),
+        Err(Errno::EXIST) => walk::directory(path).map(drop),
+        Err(error) => Err(error.into()),
     }
 }
 
+/// Whatever the umask says: servers of other users go through it. What is not empty is not what was
+/// just made.
+fn settle_mode(made: OwnedFd) -> io::Result<()> {
+    let is_own =
+        |entry: &rustix::fs::DirEntry| matches!(entry.file_name().to_bytes(), b"." | b"..");
+    for entry in Dir::read_from(&made)? {
+        if !is_own(&entry?) {
+            return Err(Errno::EXIST.into());
+        }
+    }
+    Ok(fchmod(made, DIR_MODE)?)
+}
+
 /// The mode of our directories: what is secret in them is so by its own mode.
-const DIR_MODE: u32 = 0o755;
+const DIR_MODE: Mode = Mode::from_raw_mode(0o755);
+
+const READ_DIR: OFlags =
+    OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
+
+fn sync_dir(path: &Path) -> io::Result<()> {
+    Ok(fsync(openat(walk::directory(path)?, ".", READ_DIR, Mode::empty())?)?)
+}
+
+fn link(to: &Path, at: &Path) -> io::Result<()> {
+    let (dir, name) = walk::parent(at)?;
+    remove_at(&dir, name, AtFlags::empty())?;
+    Ok(symlinkat(to, dir, name)?)
+}
+
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    let ((from_dir, from), (to_dir, to)) = (walk::parent(from)?, walk::parent(to)?);
+    Ok(renameat(from_dir, from, to_dir, to)?)
+}
 
 fn exchange(one: &Path, other: &Path) -> io::Result<()> {
-    match rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+    let ((one_dir, one_name), (other_dir, other_name)) = (walk::parent(one)?, walk::parent(other)?);
+    match renameat_with(&one_dir, one_name, &other_dir, other_name, RenameFlags::EXCHANGE) {
         // Some network file systems cannot. There, for a moment, the second is missing; servers
         // read it only when they are told to.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
             // The name is one of those that the next stage clears.
             let aside = one.with_extension("aside");
-            fs::rename(other, &aside)?;
-            fs::rename(one, other)?;
-            fs::rename(&aside, one)
+            let aside = aside.file_name().unwrap_or_default();
+            renameat(&other_dir, other_name, &one_dir, aside)?;
+            renameat(&one_dir, one_name, &other_dir, other_name)?;
+            Ok(renameat(&one_dir, aside, &one_dir, one_name)?)
         }
         exchanged => exchanged.map_err(io::Error::from),
     }
 }
 
 fn write(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
-    remove(path)?;
+    let (dir, name) = walk::parent(path)?;
+    remove_at(&dir, name, AtFlags::empty())?;
+    write_at(&dir, name, bytes, access)
+}
+
+fn write_at(dir: &OwnedFd, name: &OsStr, bytes: &[u8], access: Access) -> io::Result<()> {
+    let new = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     // Nobody but us may read it until owner and mode are as declared.
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = fs::File::from(openat(dir, name, new, Mode::RUSR | Mode::WUSR)?);
     file.write_all(bytes)?;
     if access.uid.is_some() || access.gid.is_some() {
         std::os::unix::fs::fchown(&file, access.uid, access.gid)?;
@@ -199,16 +247,34 @@ fn write(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
 
 /// Copies where a second name is not possible: some file systems have none, and the kernel may
 /// refuse them for files of others.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    let metadata = fs::symlink_metadata(from)?;
-    if metadata.is_symlink() {
-        return std::os::unix::fs::symlink(fs::read_link(from)?, to);
+fn put_aside(from: &Path, to: &Path) -> io::Result<()> {
+    let ((from_dir, from), (to_dir, to)) = (walk::parent(from)?, walk::parent(to)?);
+    if linkat(&from_dir, from, &to_dir, to, AtFlags::empty()).is_ok() {
+        return Ok(());
     }
-    write(to, &Zeroizing::new(fs::read(from)?), Access::of(&metadata))
+    if let Ok(says) = readlinkat(&from_dir, from, Vec::new()) {
+        return Ok(symlinkat(OsStr::from_bytes(says.to_bytes()), to_dir, to)?);
+    }
+    let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = fs::File::from(openat(from_dir, from, read, Mode::empty())?);
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() > MAX_FILE_LEN {
+        return Err(Errno::INVAL.into());
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(MAX_FILE_LEN).read_to_end(&mut bytes)?;
+    write_at(&to_dir, to, &bytes, Access::of(&metadata))
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    gone_is_fine(fs::remove_file(path))
+fn remove(path: &Path, flags: AtFlags) -> io::Result<()> {
+    match walk::parent(path) {
+        Ok((dir, name)) => remove_at(&dir, name, flags),
+        Err(error) => gone_is_fine(Err(error)),
+    }
+}
+
+fn remove_at(dir: &OwnedFd, name: &OsStr, flags: AtFlags) -> io::Result<()> {
+    gone_is_fine(unlinkat(dir, name, flags).map_err(io::Error::from))
 }
 
 fn gone_is_fine(result: io::Result<()>) -> io::Result<()> {

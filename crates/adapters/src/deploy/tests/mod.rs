@@ -3,4 +3,5 @@
 mod crash;
 mod files;
 mod nginx;
+mod planted;
 mod world;
