@@ -42,6 +42,8 @@ enum Lies {
         /// `current`, or a door.
         through: String,
     },
+    /// A link of ours through the folder that the certificate had under another name.
+    Former,
     /// Something we did not put there.
     Foreign,
 }
@@ -84,6 +86,7 @@ impl Group {
             match lies(layout, *file, path)? {
                 Lies::Nothing => {}
                 Lies::Foreign => return Ok(Owned::Foreign),
+                Lies::Former => owned = Owned::Ours,
                 Lies::Ours { through } if through == CURRENT => owned = Owned::Ours,
                 Lies::Ours { through } => match layout.pointed(&through)? {
                     Pointed::At(to) if to == CURRENT => owned = Owned::Ours,
@@ -141,6 +144,11 @@ impl Group {
         for (file, path) in &self.paths {
             match lies(layout, *file, path)? {
                 Lies::Ours { .. } => {}
+                // Both ways lead to the same by now.
+                Lies::Former => {
+                    steps.extend(relink(&layout.file(CURRENT, *file), path));
+                    steps.extend(path.parent().map(|parent| Step::SyncDir(parent.to_owned())));
+                }
                 Lies::Nothing | Lies::Foreign => {
                     steps.extend(plan_replace(path, &layout.file(CURRENT, *file))?);
                 }
@@ -215,12 +223,18 @@ fn lies(layout: &Layout, file: File, path: &Path) -> Result<Lies, Trouble> {
         Ok(_) => {}
     }
     let to = fs::read_link(path).map_err(failed)?;
-    let through = to.parent().and_then(|parent| {
-        let named = to.file_name()? == file.name() && parent.parent()? == layout.folder;
+    let lies = to.parent().and_then(|parent| {
         let through = parent.file_name()?.to_str()?;
-        (named && (through == CURRENT || is_door(through))).then(|| through.to_owned())
+        let folder = parent.parent()?;
+        if to.file_name()? != file.name() || !(through == CURRENT || is_door(through)) {
+            return None;
+        }
+        if folder == layout.folder {
+            return Some(Lies::Ours { through: through.to_owned() });
+        }
+        (layout.former.as_deref() == Some(folder)).then_some(Lies::Former)
     });
-    Ok(through.map_or(Lies::Foreign, |through| Lies::Ours { through }))
+    Ok(lies.unwrap_or(Lies::Foreign))
 }
 
 /// Plans to keep what lies at a path under another name and to replace it by a link.

@@ -1,5 +1,6 @@
 //! The `files` recipe: a folder, perhaps fixed paths, perhaps a check and a reload command.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use perennial_core::words::Name;
@@ -22,6 +23,9 @@ pub struct FilesSettings {
     pub dir: PathBuf,
     /// Paths that servers are configured with already; each becomes a link into the folder.
     pub paths: PublicPaths,
+    /// What certificates were called before they were renamed: whoever reads below the old name
+    /// goes on reading what is active.
+    pub former: BTreeMap<Name, Name>,
     /// Owner, group and modes.
     pub access: AccessSettings,
     /// Checks what is staged.

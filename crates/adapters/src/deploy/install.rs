@@ -70,7 +70,8 @@ pub(super) fn switch(
     }
     let bundle = layout.plan_switch(&version)?;
     writer.run(&bundle)?;
-    let mut paths = plan_open(layout)?;
+    let mut paths = layout.plan_follow()?;
+    paths.extend(plan_open(layout)?);
     writer.run(&paths)?;
     for group in &groups {
         let steps = group.plan_link(layout)?;

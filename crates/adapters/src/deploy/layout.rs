@@ -99,6 +99,9 @@ pub(super) enum Pointed {
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
     pub(super) folder: PathBuf,
+    /// The folder it had under the name by which it was declared before, if it was renamed. Servers
+    /// may still read there: its `current` is made to lead to ours.
+    pub(super) former: Option<PathBuf>,
 }
 
 impl Layout {
@@ -111,7 +114,29 @@ impl Layout {
         if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
             return Err(Trouble::Name(certificate.clone()));
         }
-        Ok(Self { folder: dir.join(name) })
+        Ok(Self { folder: dir.join(name), former: None })
+    }
+
+    /// Returns the same folder of a certificate that was called otherwise before.
+    pub(super) fn renamed_from(self, dir: &Path, was: &Name) -> Result<Self, Trouble> {
+        let former = Self::new(dir, was)?.folder;
+        Ok(Self { former: (former != self.folder).then_some(former), ..self })
+    }
+
+    /// Plans, once `current` shows the new bundle, to let `current` of the former folder lead there:
+    /// whoever reads under the old name reads what is new.
+    pub(super) fn plan_follow(&self) -> Result<Vec<Step>, Trouble> {
+        let (Some(folder), Some(name)) = (self.former.clone(), self.folder.file_name()) else {
+            return Ok(Vec::new());
+        };
+        let former = Self { folder, former: None };
+        if !matches!(former.pointed(CURRENT)?, Pointed::At(_)) {
+            return Ok(Vec::new());
+        }
+        let to = Path::new("..").join(name).join(CURRENT);
+        let mut steps = Vec::from(relink(&to, &former.folder.join(CURRENT)));
+        steps.push(Step::SyncDir(former.folder));
+        Ok(steps)
     }
 
     /// Returns the name of a bundle's directory.

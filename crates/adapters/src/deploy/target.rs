@@ -156,11 +156,15 @@ impl Target {
     }
 
     fn layout(&self, certificate: &Name) -> Result<Layout, Trouble> {
-        let dir = match &self.settings {
-            TargetSettings::Files(files) => &files.dir,
-            TargetSettings::Nginx(nginx) => &nginx.dir,
+        let (dir, former) = match &self.settings {
+            TargetSettings::Files(files) => (&files.dir, &files.former),
+            TargetSettings::Nginx(nginx) => (&nginx.dir, &nginx.former),
         };
-        Layout::new(dir, certificate)
+        let layout = Layout::new(dir, certificate)?;
+        match former.get(certificate) {
+            Some(was) => layout.renamed_from(dir, was),
+            None => Ok(layout),
+        }
     }
 
     const fn access(&self) -> &AccessSettings {

@@ -15,18 +15,22 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use perennial_adapters::discover::{Discover, Facts};
 use perennial_wire::clock::Clock;
 use perennial_wire::dns::Resolver;
 use perennial_wire::revocation::Revocations;
 use perennial_wire::tls::Roots;
 use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::cli::Ending;
-use crate::view::Paint;
+use crate::live::Live;
+use crate::view::{Paint, shorten, span};
 use report::{Outcome, Report};
 pub use subject::Subject;
 
@@ -87,6 +91,7 @@ pub async fn run(
     clock: Clock,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<Ending> {
+    let mut waiting = Waiting::new(args.hosts.len(), clock.clone());
     let discover = discover(args, clock)?;
     let at_once = Arc::new(Semaphore::new(AT_ONCE));
     let looks: Vec<_> = args
@@ -94,17 +99,19 @@ pub async fn run(
         .iter()
         .map(|subject| {
             let (discover, subject) = (discover.clone(), subject.clone());
-            let at_once = Arc::clone(&at_once);
+            let (at_once, done) = (Arc::clone(&at_once), Arc::clone(&waiting.done));
             tokio::spawn(async move {
                 // The semaphore is never closed; without a permit we would only look sooner.
                 let _permit = at_once.acquire_owned().await;
-                discover.look(&subject.host, subject.port).await
+                let facts = discover.look(&subject.host, subject.port).await;
+                done.fetch_add(1, Ordering::Relaxed);
+                facts
             })
         })
         .collect();
     let mut all: Vec<(Facts, Report)> = Vec::new();
-    for look in looks {
-        let facts = look.await.context("looking at a host")?;
+    for (look, subject) in looks.into_iter().zip(&args.hosts) {
+        let facts = waiting.until(look, subject).await.context("looking at a host")?;
         let report = report::judge(&facts);
         if let Form::Text(paint) = form {
             let gap = if all.is_empty() { "" } else { "\n" };
@@ -119,6 +126,51 @@ pub async fn run(
     }
     let worst = all.iter().map(|(_, report)| report.outcome).max();
     Ok(worst.unwrap_or(Outcome::Fine).ending())
+}
+
+/// What is said on a terminal while a host is waited for.
+struct Waiting {
+    hosts: usize,
+    done: Arc<AtomicUsize>,
+    clock: Clock,
+    began_at: Timestamp,
+    live: Option<Live>,
+}
+
+/// How often the line is drawn; what is quicker is not waited for.
+const DRAWN_EVERY: Duration = Duration::from_millis(200);
+
+impl Waiting {
+    fn new(hosts: usize, clock: Clock) -> Self {
+        let began_at = clock.now();
+        Self { hosts, done: Arc::default(), clock, began_at, live: Live::on_terminal() }
+    }
+
+    /// Waits for a look, and leaves nothing on the terminal.
+    async fn until<T>(&mut self, look: JoinHandle<T>, subject: &Subject) -> Result<T, JoinError> {
+        let mut look = look;
+        loop {
+            match tokio::time::timeout(DRAWN_EVERY, &mut look).await {
+                Ok(looked) => {
+                    if let Some(live) = &mut self.live {
+                        live.clear();
+                    }
+                    return looked;
+                }
+                Err(_) => self.draw(subject),
+            }
+        }
+    }
+
+    fn draw(&mut self, subject: &Subject) {
+        let done = self.done.load(Ordering::Relaxed);
+        let took = span(self.clock.now().duration_since(self.began_at));
+        let Some(live) = &mut self.live else { return };
+        let many =
+            if self.hosts > 1 { format!("; {done} of {} done", self.hosts) } else { String::new() };
+        let line = format!("looking at {}:{}, {took}{many}", subject.host, subject.port);
+        live.draw(&[shorten(&line, live.width())]);
+    }
 }
 
 fn discover(args: &CheckArgs, clock: Clock) -> anyhow::Result<Discover> {

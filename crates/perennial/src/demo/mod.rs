@@ -17,8 +17,9 @@ use perennial_core::record::Record;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::clock::Time;
+use crate::live::Live;
 use crate::run::{Boundaries, Daemon, Draws, Event, Start, Surroundings};
-use crate::view::Paint;
+use crate::view::{Paint, shorten};
 use story::Story;
 use world::World;
 
@@ -69,7 +70,7 @@ pub async fn run(options: Options, out: &mut (dyn Write + Send)) -> Result<bool>
     let events = daemon.events();
     let (_reload, reloads) = unbounded_channel();
     let running = tokio::spawn(daemon.run(reloads));
-    let told = tell(&mut story, records, out).await;
+    let told = tell(&mut story, &time, records, out).await;
     // A loop that has ended by itself says why below.
     let _ = events.send(Event::Stop);
     running.await.context("run the daemon")?.context("run the daemon")?;
@@ -78,21 +79,41 @@ pub async fn run(options: Options, out: &mut (dyn Write + Send)) -> Result<bool>
     Ok(seen)
 }
 
-/// Tells records as they become durable, until the story is over or takes too long.
+/// How often the line is drawn that says which day it is.
+const DRAWN_EVERY: Duration = Duration::from_millis(100);
+
+/// Tells records as they become durable, until the story is over or takes too long. Between them a
+/// terminal shows which day it is: most of the time nothing happens, and that is the point.
 async fn tell(
     story: &mut Story,
+    time: &Time,
     mut records: UnboundedReceiver<Record>,
     out: &mut (dyn Write + Send),
 ) -> Result<bool> {
     let patience = PATIENCE_PER_DAY.saturating_mul(story.days()).max(FIRST_WITHIN);
+    let mut live = story.is_watched().then(Live::on_terminal).flatten();
     let telling = async {
-        while let Some(record) = records.recv().await {
-            story.tell(&record, out)?;
+        loop {
+            let Ok(record) = tokio::time::timeout(DRAWN_EVERY, records.recv()).await else {
+                if let Some(live) = &mut live {
+                    live.draw(&[shorten(&story.meanwhile(time.now()), live.width())]);
+                }
+                continue;
+            };
+            let Some(record) = record else { return Ok(false) };
+            let mut text = Vec::new();
+            story.tell(&record, &mut text)?;
+            if !text.is_empty() {
+                if let Some(live) = &mut live {
+                    live.clear();
+                }
+                out.write_all(&text)?;
+                out.flush()?;
+            }
             if story.is_over() {
                 return Ok(true);
             }
         }
-        Ok(false)
     };
     tokio::time::timeout(patience, telling).await.unwrap_or(Ok(false))
 }

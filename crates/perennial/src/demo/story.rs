@@ -1,7 +1,7 @@
 //! The story: which records are worth telling a newcomer, and how.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
@@ -123,10 +123,29 @@ impl Story {
         Ok(())
     }
 
+    /// Returns whether people read along.
+    pub(super) fn is_watched(&self) -> bool {
+        !self.options.json && std::io::stdout().is_terminal()
+    }
+
+    /// Returns what is so while nothing happens: the day, and how long each certificate has.
+    pub(super) fn meanwhile(&self, now: Timestamp) -> String {
+        let runways = self.state.certificates().map(|(_, name, certificate)| {
+            let left = Runway::of(certificate).lapse_at.duration_since(now);
+            format!("{name} {} d", left.as_hours().max(0) / 24)
+        });
+        let runways = runways.collect::<Vec<_>>().join(", ");
+        format!("{} runway: {runways}", self.day_at(now))
+    }
+
     fn day(&self) -> String {
-        let gone = self.now.duration_since(self.began_at);
+        self.day_at(self.now)
+    }
+
+    fn day_at(&self, now: Timestamp) -> String {
+        let gone = now.duration_since(self.began_at);
         let day = gone.as_hours() / 24 + 1;
-        let clock = self.now.strftime("%H:%M:%S");
+        let clock = now.strftime("%H:%M:%S");
         format!("day {day:>3} {clock}")
     }
 

@@ -26,7 +26,7 @@ use perennial_adapters::probe::Probe;
 use perennial_config::{
     HostPort, IssuerSettings, Settings, SolverSettings as Declared, TargetRecipe, TsigSettings,
 };
-use perennial_core::intent::Intent;
+use perennial_core::intent::{CertificateSpec, Intent};
 use perennial_core::state::State;
 use perennial_core::words::{Identifier, Name};
 use perennial_store::{Unseal, Vault};
@@ -266,6 +266,7 @@ fn targets(intent: &Intent, settings: &Settings) -> BTreeMap<Name, TargetSetting
             ..AccessSettings::default()
         };
         let dir = declared.dir.clone();
+        let former = former_names(intent);
         let made = match &declared.recipe {
             TargetRecipe::Files { paths, validate, reload } => {
                 TargetSettings::Files(FilesSettings {
@@ -276,6 +277,7 @@ fn targets(intent: &Intent, settings: &Settings) -> BTreeMap<Name, TargetSetting
                         chain: paths.chain.clone(),
                         key: paths.key.clone(),
                     },
+                    former,
                     access,
                     validate: program(validate.as_deref()),
                     reload: program(reload.as_deref()),
@@ -287,6 +289,7 @@ fn targets(intent: &Intent, settings: &Settings) -> BTreeMap<Name, TargetSetting
                     binary: binary.clone(),
                     prefix: prefix.clone(),
                     dir,
+                    former,
                     access,
                     certificates: certificates_of(intent, name),
                     limit: COMMAND_LIMIT,
@@ -300,6 +303,11 @@ fn targets(intent: &Intent, settings: &Settings) -> BTreeMap<Name, TargetSetting
 
 fn program(argv: Option<&[String]>) -> Option<Program> {
     argv.and_then(|argv| Program::new(argv, COMMAND_LIMIT))
+}
+
+fn former_names(intent: &Intent) -> BTreeMap<Name, Name> {
+    let was = |(name, spec): (&Name, &CertificateSpec)| Some((name.clone(), spec.was.clone()?));
+    intent.certificates.iter().filter_map(was).collect()
 }
 
 fn certificates_of(intent: &Intent, target: &Name) -> BTreeMap<Name, Arc<[Identifier]>> {

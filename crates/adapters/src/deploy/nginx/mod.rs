@@ -42,6 +42,8 @@ pub struct NginxSettings {
     pub prefix: Option<PathBuf>,
     /// Where the folders of the certificates are; absolute.
     pub dir: PathBuf,
+    /// What certificates were called before they were renamed.
+    pub former: BTreeMap<Name, Name>,
     /// Owner, group and modes.
     pub access: AccessSettings,
     /// The certificates that this target takes, with their names: they decide which server blocks

@@ -4,12 +4,12 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
-use perennial_core::action::{ActKind, Fact, Outcome};
+use perennial_core::action::{ActKind, AskKind, Fact, Outcome, Reply};
 use perennial_core::words::{Blame, FailureKind, Name};
 use perennial_wire::program::Program;
 
 use super::super::{AccessSettings, PublicPaths, TargetSettings};
-use super::world::{EXPIRED, World, activate, failure, inspect, stage, validate, www};
+use super::world::{EXPIRED, World, activate, failure, id, inspect, stage, validate, www};
 
 fn paths(world: &World) -> PublicPaths {
     PublicPaths {
@@ -284,4 +284,40 @@ async fn on_a_full_disk(dir: &str) {
     assert_eq!(fs::read_to_string(format!("{dir}/www/current/fullchain.pem")).unwrap(), active);
     fs::remove_file(format!("{dir}/filler")).unwrap();
     assert_eq!(world.deploy(&targets, 2).await, Outcome::Done(Fact::Activated));
+}
+
+#[tokio::test]
+async fn a_renamed_certificate_is_read_under_both_names() {
+    let world = World::new();
+    let mut files = world.files();
+    files.paths.fullchain = Some(world.path("etc/site.pem"));
+    files.paths.key = Some(world.path("etc/{certificate}.key"));
+    let targets = world.targets(TargetSettings::Files(files.clone()));
+    fs::create_dir(world.path("etc")).unwrap();
+    assert_eq!(world.deploy(&targets, 1).await, Outcome::Done(Fact::Activated));
+
+    files.former.insert(Name::new("web"), www());
+    let targets = world.targets(TargetSettings::Files(files));
+    let (target, certificate) = (Name::new("web"), Name::new("web"));
+    let ask = AskKind::Inspect { target: target.clone(), certificate: certificate.clone() };
+    let Reply::Installed(installed) = targets.ask(&ask).await else { panic!("it is inspected") };
+    assert!(installed.ours, "the path leads through our own former folder");
+    for number in [2, 3] {
+        let bundle = id(number);
+        let stage =
+            ActKind::Stage { target: target.clone(), certificate: certificate.clone(), bundle };
+        assert_eq!(targets.perform(&stage).await, Outcome::Done(Fact::Staged));
+        let (target, certificate) = (target.clone(), certificate.clone());
+        let activate = ActKind::Activate { target, certificate, bundle, take_over: false };
+        assert_eq!(targets.perform(&activate).await, Outcome::Done(Fact::Activated));
+        for path in
+            ["live/www/current/fullchain.pem", "live/web/current/fullchain.pem", "etc/site.pem"]
+        {
+            assert_eq!(world.read(path), world.bundles.fullchain(number), "{path}");
+        }
+        assert_eq!(world.read("etc/www.key"), world.read("etc/web.key"));
+    }
+    // The path leads to the new folder now, so that `was` may go from the file.
+    let to = fs::read_link(world.path("etc/site.pem")).unwrap();
+    assert_eq!(to, world.path("live/web/current/fullchain.pem"));
 }

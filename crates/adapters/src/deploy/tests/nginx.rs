@@ -17,6 +17,7 @@ fn settings(world: &World, nginx: &Nginx) -> NginxSettings {
     let names = ["example.org", "www.example.org"];
     let names = names.map(|name| Identifier::new(name).unwrap());
     NginxSettings {
+        former: std::collections::BTreeMap::new(),
         config: nginx.dir().to_owned(),
         binary: Program::NGINX.locate().unwrap(),
         prefix: Some(nginx.dir().to_owned()),

@@ -129,6 +129,7 @@ impl World {
         FilesSettings {
             dir: self.path("live"),
             paths: PublicPaths::default(),
+            former: BTreeMap::new(),
             access: AccessSettings::default(),
             validate: None,
             reload: None,
