@@ -283,7 +283,7 @@ fn unchanged(driver: &Driver, ask: &Ask) -> Reply {
                 cause: None,
             };
             let handshakes = shown.iter().map(|address| shake(address.address)).collect();
-            Reply::Sight(Sight { handshakes })
+            Reply::Sight(Sight { handshakes, tlsa: None })
         }
         (AskKind::Inspect { .. }, Some(certificate)) => {
             let leaf = Some(certificate.leaf.as_ref().unwrap().facts.clone());

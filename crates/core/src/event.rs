@@ -18,7 +18,8 @@ use crate::intent::{CertificateSpec, EndpointSpec, IssuerSpec, SolverSpec, Targe
 use crate::state::Leaf;
 use crate::words::{
     Answer, AriCertId, AuthorizationFacts, Blame, DirectoryFacts, Failure, Identifier, Installed,
-    LeafFacts, Name, OrderFacts, Permille, Place, RenewalInfoFacts, Showing, Sight, Slot, Url,
+    LeafFacts, Name, Objection, OrderFacts, Permille, Place, RenewalInfoFacts, Showing, Sight,
+    Slot, Url,
 };
 
 macro_rules! events {
@@ -146,6 +147,10 @@ events! {
     RenewalInfoSeen(RenewalInfoSeen) = "renewal-info.seen",
     /// A person asked for a renewal.
     RenewalRequested(Empty) = "renewal.requested",
+    /// A person confirmed a leaf: it goes to its targets whatever speaks against it.
+    LeafConfirmed(LeafConfirmed) = "leaf.confirmed",
+    /// The reserve began, and a leaf goes to a target although something speaks against it.
+    HoldOverruled(Box<HoldOverruled>) = "hold.overruled",
     /// An attempt to renew began, with every choice made.
     AttemptBegan(Box<AttemptBegan>) = "attempt.began",
     /// Something is wrong with the attempt; it goes on or is ended next.
@@ -329,6 +334,22 @@ pub struct RenewalInfoSeen {
     pub facts: RenewalInfoFacts,
     /// Our place in the window, drawn once for each window.
     pub spread: Permille,
+}
+
+/// A person confirmed a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeafConfirmed {
+    /// Its number.
+    pub leaf: u32,
+}
+
+/// A leaf goes ahead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldOverruled {
+    /// To which target.
+    pub target: Name,
+    /// What speaks against it.
+    pub objections: Box<[Objection]>,
 }
 
 /// An attempt began.

@@ -11,7 +11,7 @@ use core::net::{IpAddr, SocketAddr};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use crate::words::{ChallengeKind, Identifier, KeyAlgorithm, Name};
+use crate::words::{ChallengeKind, Identifier, KeyAlgorithm, KeyId, Name};
 
 /// Everything declared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +144,13 @@ pub struct CertificateSpec {
     pub endpoints: Box<[EndpointSpec]>,
     /// Which key is made.
     pub key: KeyAlgorithm,
+    /// Whether the operator chose `key`: what is only the default is no wish for a change.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub key_chosen: bool,
+    /// Keys that clients pin (SHA-256 of the SPKI, as in RFC 7469 section 2.4): the leaf or a
+    /// certificate above it must have one of them. Empty means that nobody does.
+    #[serde(default, skip_serializing_if = "<[KeyId]>::is_empty")]
+    pub pins: Box<[KeyId]>,
     /// Whether each leaf gets a key of its own.
     pub rotation: KeyRotation,
     /// How long before the end to renew, if declared; clamped to half the lifetime.

@@ -60,10 +60,14 @@ pub(super) fn order(answer: &Response, url: Url, now: Timestamp) -> Result<Order
         certificate: json::url(answer, &value, "certificate"),
         expires: json::instant(&value, "expires"),
         replaces: json::text(&value, "replaces").map(|id| AriCertId(json::tame(id, MAX_CERT_ID))),
+        profile: json::text(&value, "profile").map(|name| json::tame(name, MAX_PROFILE)),
         error: value.get("error").and_then(problem::of_value),
         retry_at: retry_at(answer, now, Clamp::POLL),
     })
 }
+
+/// How long a profile's name may be.
+const MAX_PROFILE: usize = 100;
 
 /// How many authorizations an order may have: no CA takes more than 100 names.
 const MAX_AUTHORIZATIONS: usize = 200;

@@ -53,6 +53,7 @@ fn a_whole_order_is_read() {
         certificate: Some(url("https://ca.test/cert/1")),
         expires: Some("2026-11-22T12:00:00.5Z".parse().unwrap()),
         replaces: Some(AriCertId("a.b".into())),
+        profile: Some("classic".into()),
         error: Some(perennial_core::words::Problem {
             kind: "caa".into(),
             detail: "no".into(),

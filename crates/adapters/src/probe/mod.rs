@@ -155,7 +155,7 @@ impl Probe {
                 cause: (!causes.is_empty()).then(|| causes.join("; ").into()),
             }
         });
-        Ok(Sight { handshakes: seen.collect() })
+        Ok(Sight { handshakes: seen.collect(), tlsa: None })
     }
 
     /// Makes one fresh handshake with each address, all at once, in the order of the addresses.

@@ -7,8 +7,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use perennial_core::intent::{CertificateSpec, Intent, IssuerKind, KeyRotation};
-use perennial_core::words::{ChallengeKind, Identifier, KeyAlgorithm, Name};
+use perennial_core::words::{ChallengeKind, Identifier, KeyAlgorithm, KeyId, Name};
 
 use super::{Declared, Meaning};
 use crate::raw::{RawCertificate, RawFile, value};
@@ -98,6 +100,8 @@ impl Meaning<'_> {
             targets: targets.into(),
             endpoints: endpoints.into(),
             key: key.unwrap_or_default(),
+            key_chosen: key.is_some(),
+            pins: self.pins(raw),
             rotation: rotation.unwrap_or_default(),
             renew_before: self.renew_before(raw),
             owner: value(&raw.owner).map(|owner| Name::new(&owner)),
@@ -171,6 +175,29 @@ impl Meaning<'_> {
         let at = section.value.targets.as_ref().map_or(section.key, |field| field.span);
         let text = format!("certificate `{name}` has no targets: it would be installed nowhere");
         self.report.warn(at, text, "write targets = [\"NAME\"]");
+    }
+
+    /// Source: RFC 7469 section 2.1.1.
+    fn pins(&mut self, raw: &RawCertificate) -> Box<[KeyId]> {
+        let Some(field) = &raw.pins else { return Box::default() };
+        let mut pins = Vec::with_capacity(field.value.0.len());
+        for element in &field.value.0 {
+            let digest = element
+                .value
+                .strip_prefix("sha256/")
+                .and_then(|text| <[u8; 32]>::try_from(STANDARD.decode(text).ok()?).ok());
+            if let Some(digest) = digest {
+                pins.push(KeyId(digest));
+            } else {
+                let text = format!("`{}` is no pin", element.value.escape_debug());
+                let hint = "a pin is \"sha256/\" and SHA-256 of the public key (SPKI) in base64: 44 \
+                            characters that end in `=`";
+                self.report.error(element.span, text, hint);
+            }
+        }
+        pins.sort();
+        pins.dedup();
+        pins.into()
     }
 
     fn renew_before(&mut self, raw: &RawCertificate) -> Option<jiff::SignedDuration> {

@@ -172,6 +172,8 @@ section! {
         "key" key: String,
         /// Whether each leaf gets a new key: `rotate` or `reuse`.
         "rotation" rotation: String,
+        /// Keys that clients pin, as `sha256/` and the digest of the key in base64.
+        "pins" pins: OneOrMany,
         /// How long before the end to renew.
         "renew_before" renew_before: SignedDuration,
         /// Who is told.

@@ -47,6 +47,7 @@ fn the_smallest_file_needs_seven_lines() {
     assert_eq!(*www.issuers, [Name::new("letsencrypt")]);
     assert_eq!(*www.solvers, [Name::new("http")]);
     assert_eq!((www.key, www.rotation), (KeyAlgorithm::EcdsaP256, KeyRotation::Rotate));
+    assert!(!www.key_chosen && www.pins.is_empty());
     let expected = EndpointSpec {
         server_name: id("www.example.org"),
         connect_to: None,
@@ -106,6 +107,7 @@ endpoints = [
 ]
 key = "rsa-2048"
 rotation = "reuse"
+pins = ["sha256/d6qzRu9zOECb90Uez27xWltNsj0e1Md7GkYYkVoZWmM="]
 renew_before = "20d"
 owner = "platform"
 was = "post"
@@ -133,6 +135,11 @@ fn every_key_of_intent_means_what_it_says() {
     let mail = &intent.certificates[&Name::new("mail")];
     let names: Vec<&str> = mail.identifiers.iter().map(Identifier::as_str).collect();
     assert_eq!(names, ["*.xn--bcher-kva.example", "imap.example.org", "smtp.example.org"]);
+    assert_eq!(
+        mail.pins.iter().map(perennial_core::words::KeyId::pin).collect::<Vec<_>>(),
+        ["sha256/d6qzRu9zOECb90Uez27xWltNsj0e1Md7GkYYkVoZWmM="]
+    );
+    assert!(mail.key_chosen);
     assert_eq!((mail.key, mail.rotation), (KeyAlgorithm::Rsa2048, KeyRotation::Reuse));
     assert_eq!(mail.renew_before, Some(SignedDuration::from_hours(20 * 24)));
     assert_eq!(mail.owner, Some(Name::new("platform")));

@@ -7,12 +7,19 @@
 //! Never worse (law 6): files that are not ours stay untouched unless `take_over` was declared, and
 //! a leaf that is newer than ours and covers the names is never replaced by ours.
 //!
+//! What is staged and checked is not activated while [`hold`] finds something that speaks against
+//! it, until the reserve begins or a person confirms it.
+//!
 //! A key slot whose key went into a bundle is emptied here too.
+
+use alloc::boxed::Box;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::hold::{self, Hold};
 use super::{Context, Decision, Lane, may_write, retry};
 use crate::action::ActKind;
+use crate::event::{Event, HoldOverruled};
 use crate::state::{Certificate, DeployStep, Deployment, Found, Leaf};
 use crate::words::time::after;
 use crate::words::{BundleId, Name};
@@ -49,6 +56,21 @@ pub(super) fn decide(
             continue;
         }
         let (act, within) = next_act(cx, name, ledger, leaf.number, bundle);
+        if matches!(act, ActKind::Activate { .. }) {
+            match hold::judge(cx, certificate, ledger, leaf) {
+                Hold::None => {}
+                Hold::Until { at, .. } => {
+                    decision.wake(at);
+                    continue;
+                }
+                Hold::Over(objections) => {
+                    let target = ledger.target.clone();
+                    let overruled = HoldOverruled { target, objections: objections.into() };
+                    decision.events.push(Event::HoldOverruled(Box::new(overruled)));
+                    continue;
+                }
+            }
+        }
         decision.want(Lane::Target(ledger.target.clone()), act, within);
     }
 }
@@ -74,7 +96,7 @@ pub(super) fn drop_spent_keys(
 
 /// Returns whether the leaf may go to a target: it is ours to write, and what lies there is not a
 /// newer leaf for all the names.
-fn may_replace(
+pub(super) fn may_replace(
     cx: &Context<'_>,
     certificate: &Certificate,
     ledger: &Deployment,

@@ -87,6 +87,8 @@ fn spec(names: &[&str], targets: &[(&str, &[u8])]) -> CertificateSpec {
         solvers: Arc::from([]),
         targets: targets.iter().map(|(name, _)| Name::new(name)).collect(),
         key: KeyAlgorithm::EcdsaP256,
+        key_chosen: false,
+        pins: Box::default(),
         rotation: KeyRotation::Rotate,
         renew_before: None,
         owner: None,
@@ -128,6 +130,7 @@ impl Fleet {
             since,
             is_early: false,
             replaced_revoked: false,
+            odd_profile: None,
         }));
         for ledger in &mut certificate.targets {
             ledger.step = DeployStep::Activated { leaf: 2, at: since };
@@ -153,7 +156,7 @@ pub(super) fn look(addresses: &[(u8, Shows)]) -> Sight {
         };
         Handshake { address: address(*last), state, leaf: leaf.map(Arc::new), cause: None }
     };
-    Sight { handshakes: addresses.iter().map(handshake).collect() }
+    Sight { handshakes: addresses.iter().map(handshake).collect(), tlsa: None }
 }
 
 /// Tells a certificate what its endpoint at `place` shows; nobody says that it is seen by that.

@@ -35,6 +35,9 @@ const WHEN_WELL: SignedDuration = SignedDuration::from_hours(1);
 /// How often is looked when something is wrong.
 const WHEN_WRONG: SignedDuration = SignedDuration::from_mins(5);
 
+/// How often is looked when a record of other people's making is waited for.
+const WHEN_AWAITED: SignedDuration = SignedDuration::from_mins(1);
+
 /// How often a target's own store is looked at.
 const AT_TARGETS: SignedDuration = SignedDuration::from_hours(6);
 
@@ -106,6 +109,8 @@ fn probe_every(
     let is_waiting = newest.is_some();
     let is_well = is_well(spec, endpoint) && !is_behind(certificate, endpoint);
     let usual = if is_well && !is_waiting { WHEN_WELL } else { WHEN_WRONG };
+    // What it waits for is published by people, who look at the clock.
+    let usual = if super::hold::awaits_records(cx, certificate) { WHEN_AWAITED } else { usual };
     settling.map_or(usual, |every| every.min(usual))
 }
 

@@ -19,6 +19,7 @@ mod due;
 #[cfg(test)]
 mod fleet;
 mod gate;
+mod hold;
 mod issuer;
 mod lane;
 mod look;
@@ -39,6 +40,8 @@ pub(crate) use deploy::holds_newer;
 pub(crate) use due::FIRST_THIRD_PERCENT;
 pub use due::{Due, due, has_place, held_until, may_write};
 pub use gate::gate;
+pub(crate) use hold::unmended;
+pub use hold::{Hold, holds};
 pub use issuer::issuer;
 pub use lane::{Lane, Urgency};
 pub use renew::{RENEW_BY_PERCENT, renew_at};

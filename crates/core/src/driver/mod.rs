@@ -37,7 +37,7 @@ pub use removal::{Removal, removal};
 
 use crate::action::{Act, ActId, Ask, AskKind, Outcome, Reply};
 use crate::decide::{Context, Draw};
-use crate::event::{Ended, Event, IntentRefused, Started};
+use crate::event::{Ended, Event, IntentRefused, LeafConfirmed, Started};
 use crate::intent::Intent;
 use crate::record::{Batch, Receipt, Record, Stream, StreamKind};
 use crate::state::{CertificateId, Quarantine, State};
@@ -84,6 +84,11 @@ pub enum Input {
     },
     /// A person asks for a renewal now.
     Renew {
+        /// Of which certificate.
+        certificate: Name,
+    },
+    /// A person confirms the newest leaf: it goes to its targets whatever speaks against it.
+    Confirm {
         /// Of which certificate.
         certificate: Name,
     },
@@ -189,6 +194,7 @@ impl Driver {
                 self.append(&mut work, &Stream::instance(), refused);
             }
             Input::Renew { certificate } => self.request(&mut work, certificate),
+            Input::Confirm { certificate } => self.confirm(&mut work, certificate),
             Input::Time => {}
         }
         if self.halted {
@@ -235,6 +241,15 @@ impl Driver {
         let stream = Stream::new(StreamKind::Certificate, certificate);
         if self.state.id(&stream.name).is_some() {
             self.append(work, &stream, Event::RenewalRequested(crate::event::Empty {}));
+        }
+    }
+
+    fn confirm(&mut self, work: &mut Work, certificate: Name) {
+        let stream = Stream::new(StreamKind::Certificate, certificate);
+        let known = self.state.id(&stream.name).and_then(|id| self.state.certificate(id));
+        let leaf = known.and_then(|certificate| certificate.leaf.as_ref());
+        if let Some(leaf) = leaf.map(|leaf| leaf.number) {
+            self.append(work, &stream, Event::LeafConfirmed(LeafConfirmed { leaf }));
         }
     }
 

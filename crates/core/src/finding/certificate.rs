@@ -23,6 +23,7 @@ pub fn of_certificate(cx: &Context<'_>, certificate: &Certificate, decision: &mu
     for ledger in &certificate.targets {
         target(cx, certificate, ledger, decision);
     }
+    super::hold::of_deployments(cx, certificate, decision);
     super::endpoint::of_endpoints(cx, certificate, decision);
     for owed in certificate.owed.iter().filter(|owed| owed.is_failing()) {
         let severity = if owed.is_hopeless() { Severity::Warning } else { Severity::Notice };
@@ -74,7 +75,11 @@ fn left_up(answer: &Answer) -> String {
 }
 
 /// Returns the severity by the share of the margin that is used up, and wakes for the next.
-fn by_margin(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decision) -> Severity {
+pub(super) fn by_margin(
+    cx: &Context<'_>,
+    certificate: &Certificate,
+    decision: &mut Decision,
+) -> Severity {
     let runway = Runway::of(certificate);
     let steps = [
         (Severity::Emergency, Permille::new(750)),

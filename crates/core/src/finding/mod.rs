@@ -12,6 +12,7 @@
 mod certificate;
 mod code;
 mod endpoint;
+mod hold;
 mod instance;
 mod issuer;
 

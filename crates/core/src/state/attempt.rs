@@ -71,6 +71,9 @@ pub struct Running {
     pub stage: Stage,
     /// What is wrong, if something is.
     pub trouble: Option<Box<Trouble>>,
+    /// The profile under which the CA says it issues, where that is another than the one ordered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub odd_profile: Option<Box<str>>,
 }
 
 /// How far an attempt is.
@@ -183,6 +186,7 @@ impl Attempt {
                     key: None,
                     stage: Stage::Unordered { doubted: false },
                     trouble: None,
+                    odd_profile: None,
                 }));
             }
             (Self::Running(running), Event::AttemptEnded(ended)) => {
@@ -291,6 +295,9 @@ impl Running {
         );
         if !is_stuck {
             self.trouble = None;
+        }
+        if let (Some(ordered), Some(told)) = (&self.plan.profile, &facts.profile) {
+            self.odd_profile = (ordered != told).then(|| told.clone());
         }
         match &mut self.stage {
             Stage::Unordered { .. } => {
@@ -667,6 +674,7 @@ mod tests {
             key: None,
             stage: Stage::Unordered { doubted: false },
             trouble: None,
+            odd_profile: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is known of a certificate: its leaf, its attempt, its targets, its endpoints, what is owed.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -8,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::{Attempt, Rest, Stage};
-use super::deployment::{DeployStep, Deployment};
+use super::deployment::{DeployStep, Deployment, Found, Overruled};
 use super::endpoint::{AddressState, EndpointState};
 use super::few::Few;
 use super::history::History;
@@ -66,6 +67,22 @@ pub struct Certificate {
     /// Key slots that no attempt and no leaf needs any more.
     #[serde(default, skip_serializing_if = "Few::is_empty")]
     pub spent_keys: Few<SpentKey>,
+    /// The leaves that are served, or lie at a target, and are not `leaf`: what it is compared with
+    /// before it takes their place.
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub predecessors: Few<Predecessor>,
+    /// The number of the leaf that a person confirmed, whatever speaks against it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<u32>,
+}
+
+/// A leaf that is met and is not the newest one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Predecessor {
+    /// What it says of itself.
+    pub facts: Arc<LeafFacts>,
+    /// Who issued it, where it was one of ours.
+    pub issuer: Option<Name>,
 }
 
 /// A leaf that covers the certificate's names, kept by us or adopted.
@@ -87,6 +104,9 @@ pub struct Leaf {
     /// Whether it replaced a revoked one.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub replaced_revoked: bool,
+    /// The profile under which the CA says it was issued, where that is another than the one ordered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub odd_profile: Option<Box<str>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes what it skips by reference")]
@@ -177,6 +197,8 @@ impl Certificate {
             requested_at: None,
             rekeyed: 0,
             spent_keys: Few::new(),
+            predecessors: Few::new(),
+            confirmed: None,
         };
         certificate.align(&[], &[]);
         certificate
@@ -284,11 +306,19 @@ impl Certificate {
             }
             Event::LeafInherited(leaf) => {
                 self.leaves = leaf.number;
-                self.leaf = Some(leaf.clone());
+                self.supersede((**leaf).clone());
             }
             Event::LeafAdopted(facts) => self.adopt(at, facts),
             Event::RenewalInfoSeen(seen) => self.hear(seen),
             Event::RenewalRequested(_) => self.requested_at = Some(at),
+            Event::LeafConfirmed(confirmed) => self.confirm(confirmed.leaf),
+            Event::HoldOverruled(overruled) => {
+                let mut ledgers = self.targets.iter_mut();
+                if let Some(ledger) = ledgers.find(|ledger| ledger.target == overruled.target) {
+                    let objections = overruled.objections.clone();
+                    ledger.overruled = Some(Box::new(Overruled { at, objections }));
+                }
+            }
             Event::WithdrawalAbandoned(answer) | Event::AnswerGone(answer) => {
                 self.owed.retain(|owed| owed.answer != *answer);
             }
@@ -394,12 +424,12 @@ impl Certificate {
         self.leaves = self.leaves.saturating_add(1);
         let replaced_revoked = running.plan.reason == Reason::Revoked;
         let (facts, issuer) = (Arc::clone(facts), running.plan.issuer.clone());
-        let slot = running.plan.key.clone();
+        let (slot, odd_profile) = (running.plan.key.clone(), running.odd_profile.clone());
         let spent = match self.spec.rotation {
             KeyRotation::Rotate => Some(slot),
             KeyRotation::Reuse => self.rekey(&slot),
         };
-        self.leaf = Some(Box::new(Leaf {
+        let next = Leaf {
             number: self.leaves,
             facts,
             bundle: Some(*bundle),
@@ -407,7 +437,9 @@ impl Certificate {
             since: at,
             is_early,
             replaced_revoked,
-        }));
+            odd_profile,
+        };
+        self.supersede(next);
         if let Some(slot) = spent {
             self.spent_keys.push(SpentKey { slot, failures: 0, failed_at: None });
         }
@@ -417,6 +449,57 @@ impl Certificate {
         self.attempt = Attempt::Resting(Rest::default());
         for ledger in &mut self.targets {
             ledger.fall_behind();
+            ledger.overruled = None;
+        }
+    }
+
+    /// Makes a leaf the newest one; the one before it is remembered for as long as it is met.
+    fn supersede(&mut self, next: Leaf) {
+        if let Some(before) = self.leaf.replace(Box::new(next)) {
+            let Leaf { facts, issuer, .. } = *before;
+            self.predecessors.retain(|known| known.facts.fingerprint != facts.fingerprint);
+            self.predecessors.push(Predecessor { facts, issuer });
+        }
+        self.forget_unmet();
+    }
+
+    /// Forgets the leaves that are neither served nor lie at a target any more, and the newest one.
+    fn forget_unmet(&mut self) {
+        let newest = self.leaf.as_ref().map(|leaf| leaf.facts.fingerprint);
+        let ours = self.spec.endpoints.iter().zip(&self.endpoints);
+        let ours = ours.filter(|(spec, _)| spec.serves == Serves::Ours);
+        let shown = ours.filter_map(|(_, endpoint)| endpoint.shown.as_ref().ok());
+        let shown = shown.flatten().filter_map(AddressState::leaf);
+        let lying = self.targets.iter().filter_map(|ledger| match &ledger.found {
+            Found::Leaf { facts, .. } => Some(facts.fingerprint),
+            Found::Unlooked | Found::Unlookable(_) | Found::Nothing { .. } => None,
+        });
+        let met: BTreeSet<Fingerprint> = shown.chain(lying).collect();
+        self.predecessors.retain(|known| {
+            let own = known.facts.fingerprint;
+            newest != Some(own) && met.contains(&own)
+        });
+    }
+
+    /// Remembers what is served where our leaf is meant to be.
+    fn meet(&mut self, seen: &EndpointSeen) {
+        if let Ok(sight) = &seen.sight
+            && seen.endpoint.serves == Serves::Ours
+        {
+            for facts in sight.handshakes.iter().filter_map(|handshake| handshake.leaf.as_ref()) {
+                let own = facts.fingerprint;
+                if !self.predecessors.iter().any(|known| known.facts.fingerprint == own) {
+                    self.predecessors.push(Predecessor { facts: Arc::clone(facts), issuer: None });
+                }
+            }
+        }
+        self.forget_unmet();
+    }
+
+    fn confirm(&mut self, leaf: u32) {
+        self.confirmed = Some(leaf);
+        if self.leaf.as_ref().is_some_and(|own| own.number == leaf) {
+            self.targets.iter_mut().for_each(|ledger| ledger.overruled = None);
         }
     }
 
@@ -470,9 +553,11 @@ impl Certificate {
             since: at,
             is_early: false,
             replaced_revoked: false,
+            odd_profile: None,
         }));
         self.forget_covered();
         self.suggestion = None;
+        self.forget_unmet();
     }
 
     fn hear(&mut self, seen: &RenewalInfoSeen) {
@@ -493,6 +578,7 @@ impl Certificate {
         endpoint.see(at, &seen.sight);
         EndpointState::share(&mut self.endpoints);
         self.seen_through = Some(at);
+        self.meet(seen);
         let Some(leaf) = self.leaf.as_deref() else { return };
         let (number, fingerprint) = (leaf.number, leaf.facts.fingerprint);
         let everywhere = seen.seen_at.is_none() && self.is_shown_everywhere(fingerprint);

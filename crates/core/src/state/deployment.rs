@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::certificate::Leaf;
 use crate::action::{ActKind, Outcome};
-use crate::words::{Failure, Installed, LeafFacts, Name};
+use crate::words::{Failure, Installed, LeafFacts, Name, Objection};
 
 /// A target's ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,19 @@ pub struct Deployment {
     pub step: DeployStep,
     /// What went wrong last, if nothing went right since.
     pub trouble: Option<Box<Trouble>>,
+    /// What spoke against the newest leaf there when the reserve began and it went ahead all the
+    /// same; until a person confirms it, or the leaf is superseded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overruled: Option<Box<Overruled>>,
+}
+
+/// A deployment that went ahead although something spoke against it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overruled {
+    /// When.
+    pub at: Timestamp,
+    /// What spoke against it.
+    pub objections: Box<[Objection]>,
 }
 
 /// What was found at a target.
@@ -158,7 +171,13 @@ impl Found {
 
 impl Deployment {
     pub(super) const fn new(target: Name) -> Self {
-        Self { target, found: Found::Unlooked, step: DeployStep::Behind, trouble: None }
+        Self {
+            target,
+            found: Found::Unlooked,
+            step: DeployStep::Behind,
+            trouble: None,
+            overruled: None,
+        }
     }
 
     /// Returns whether it was looked at, with whatever result.

@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::words::{Failure, Fingerprint, Handshake, LeafFacts, Sight, SightState};
+use crate::words::{Failure, Fingerprint, Handshake, LeafFacts, Sight, SightState, TlsaSet};
 
 /// What an endpoint showed last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,18 @@ pub struct EndpointState {
     pub since: Option<Timestamp>,
     /// One entry for each address, or why no address could be looked at.
     pub shown: Result<Box<[AddressState]>, Box<Failure>>,
+    /// The service's TLSA records, if it has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tlsa: Option<Box<TlsaState>>,
+}
+
+/// The TLSA records of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsaState {
+    /// What they are.
+    pub set: TlsaSet,
+    /// Since when they are known to be these.
+    pub since: Timestamp,
 }
 
 /// What one address of an endpoint showed last.
@@ -108,7 +120,7 @@ impl Served {
 
 impl EndpointState {
     pub(super) fn unseen() -> Self {
-        Self { since: None, shown: Ok(Box::default()) }
+        Self { since: None, shown: Ok(Box::default()), tlsa: None }
     }
 
     /// Returns whether a look tells nothing that is not known.
@@ -122,7 +134,15 @@ impl EndpointState {
             (Err(known), Err(failure)) => **known == *failure,
             (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
         };
-        self.since.is_some() && is_shown
+        let tlsa = sight.as_ref().ok().and_then(|sight| sight.tlsa.as_ref());
+        self.since.is_some() && is_shown && tlsa.is_none_or(|set| self.knows(set))
+    }
+
+    /// Returns whether TLSA records are those that are known. How long a cache may keep them still
+    /// differs from look to look and is no news.
+    fn knows(&self, set: &TlsaSet) -> bool {
+        let known = self.tlsa.as_ref().map_or(&[][..], |known| &known.set.records);
+        *known == *set.records
     }
 
     pub(super) fn see(&mut self, at: Timestamp, sight: &Result<Sight, Failure>) {
@@ -131,6 +151,12 @@ impl EndpointState {
             Ok(sight) => Ok(sight.handshakes.iter().map(AddressState::of).collect()),
             Err(failure) => Err(Box::new(failure.clone())),
         };
+        // Where they could not be looked up, what was known stays.
+        let tlsa = sight.as_ref().ok().and_then(|sight| sight.tlsa.as_ref());
+        if let Some(set) = tlsa.filter(|set| !self.knows(set)) {
+            let state = TlsaState { set: set.clone(), since: at };
+            self.tlsa = (!set.records.is_empty()).then(|| Box::new(state));
+        }
     }
 
     /// Keeps what several addresses serve once.

@@ -21,9 +21,9 @@ use jiff::Timestamp;
 pub use attempt::{
     AnswerState, Attempt, Authorization, LastFailure, Ordered, Rest, Running, Stage,
 };
-pub use certificate::{Certificate, Late, Leaf, Owed, SpentKey, Suggestion};
-pub use deployment::{DeployStep, Deployment, Found, Trouble};
-pub use endpoint::{AddressState, EndpointState, Served};
+pub use certificate::{Certificate, Late, Leaf, Owed, Predecessor, SpentKey, Suggestion};
+pub use deployment::{DeployStep, Deployment, Found, Overruled, Trouble};
+pub use endpoint::{AddressState, EndpointState, Served, TlsaState};
 pub use few::Few;
 pub use history::{Acting, History};
 pub use instance::Instance;

@@ -117,6 +117,9 @@ pub struct OrderFacts {
     pub expires: Option<Timestamp>,
     /// The `replaces` that the CA took on, to be compared with what was sent.
     pub replaces: Option<AriCertId>,
+    /// The profile that the CA says it issues under, to be compared with what was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Box<str>>,
     /// Why it is dead.
     pub error: Option<Problem>,
     /// When to ask again, from `Retry-After`.

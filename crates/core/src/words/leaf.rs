@@ -57,6 +57,28 @@ digest! {
     BundleId
 }
 
+impl KeyId {
+    /// Writes it as a pin: `sha256/` and the digest in base64 (RFC 7469 section 2.4, RFC 4648
+    /// section 4).
+    #[must_use]
+    pub fn pin(&self) -> String {
+        const ALPHABET: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut text = String::from("sha256/");
+        for group in self.0.chunks(3) {
+            let bits = (0..3).fold(0_usize, |bits, place| {
+                bits << 8 | usize::from(group.get(place).copied().unwrap_or_default())
+            });
+            for place in 0..4 {
+                let digit = ALPHABET.get(bits >> (18 - 6 * place) & 63).copied();
+                let digit = digit.filter(|_| place <= group.len()).unwrap_or(b'=');
+                text.push(char::from(digit));
+            }
+        }
+        text
+    }
+}
+
 fn parse_hex(text: &str) -> Option<[u8; 32]> {
     let digits = text.as_bytes();
     if digits.len() != 64 {

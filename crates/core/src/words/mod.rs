@@ -7,9 +7,11 @@ mod challenge;
 mod failure;
 mod leaf;
 mod name;
+mod objection;
 mod problem;
 mod sight;
 pub(crate) mod time;
+mod tlsa;
 
 pub use acme::{
     AccountFacts, AccountStatus, AriCertId, AuthorizationFacts, AuthorizationStatus,
@@ -22,6 +24,8 @@ pub use leaf::{
     BundleId, Fingerprint, KeyAlgorithm, KeyFacts, KeyId, KeyKind, LeafFacts, Link, Slot, Traits,
 };
 pub use name::{Identifier, IdentifierError, Name};
+pub use objection::Objection;
 pub use problem::{RateLimit, blame_problem, blame_status};
 pub use sight::{Handshake, Installed, Sight, SightState};
 pub use time::{Permille, SuggestedWindow, Validity, after};
+pub use tlsa::{TlsaRecord, TlsaSelector, TlsaSet, TlsaUsage};

@@ -7,13 +7,16 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fingerprint, LeafFacts};
+use super::{Fingerprint, LeafFacts, TlsaSet};
 
 /// One look at one endpoint: every address of it, each by a fresh handshake.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sight {
     /// One entry for each address looked at.
     pub handshakes: Vec<Handshake>,
+    /// The service's TLSA records; absent where they could not be looked up, or were not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tlsa: Option<TlsaSet>,
 }
 
 /// What one fresh handshake with one address showed.

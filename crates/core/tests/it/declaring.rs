@@ -52,6 +52,8 @@ fn declaring(names: &[&str]) -> Intent {
             targets: [name.clone()].into(),
             endpoints: Box::default(),
             key: KeyAlgorithm::EcdsaP256,
+            key_chosen: false,
+            pins: Box::default(),
             rotation: KeyRotation::Rotate,
             renew_before: None,
             owner: None,

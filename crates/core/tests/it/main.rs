@@ -4,6 +4,7 @@
 
 mod declaring;
 mod golden;
+mod hold;
 mod holding;
 mod life;
 mod owing;

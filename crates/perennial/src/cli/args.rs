@@ -113,9 +113,9 @@ pub enum Command {
     Journal(JournalArgs),
     /// Let the daemon read its configuration again
     Reload,
-    /// Confirm what waits for a person (many certificates that go, an account's new URL, answers that
-    /// cannot be taken down), then reload the configuration
-    Confirm,
+    /// Let a held leaf go to its targets; without a name, confirm what else waits for a person (many
+    /// certificates that go, an account's new URL, answers that cannot be taken down) and reload
+    Confirm(ConfirmArgs),
     /// Let the daemon finish what is in flight and end
     Stop,
     /// Explain a command or a topic
@@ -147,6 +147,14 @@ pub struct StatusArgs {
     /// List at most this many certificates
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub limit: usize,
+}
+
+/// `perennial confirm`
+#[derive(Debug, ClapArgs)]
+pub struct ConfirmArgs {
+    /// The certificate whose newest leaf may take the place of what is served
+    #[arg(value_name = "CERTIFICATE")]
+    pub certificate: Option<String>,
 }
 
 /// `perennial renew`

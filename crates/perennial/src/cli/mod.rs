@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use perennial_core::words::Name;
 
 pub use args::{Args, Command, Globals};
 pub use tell::{Hinted, tell};
@@ -92,7 +93,12 @@ fn dispatch(args: &Args) -> Result<Ending> {
         Command::Renew(args) => renew::main(args, globals),
         Command::Journal(args) => journal::main(args, globals),
         Command::Reload => control(globals, &Question::Reload { confirmed: false }),
-        Command::Confirm => control(globals, &Question::Reload { confirmed: true }),
+        Command::Confirm(args) => match &args.certificate {
+            None => control(globals, &Question::Reload { confirmed: true }),
+            Some(certificate) => {
+                control(globals, &Question::Confirm { certificate: Name::new(certificate) })
+            }
+        },
         Command::Stop => control(globals, &Question::Stop),
         Command::Help(args) => Ok(topics::main(args)),
     }

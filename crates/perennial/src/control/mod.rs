@@ -31,6 +31,11 @@ pub enum Question {
         /// Which.
         certificate: Name,
     },
+    /// Let a held leaf go to its targets.
+    Confirm {
+        /// Of which certificate.
+        certificate: Name,
+    },
     /// Read the configuration again.
     Reload {
         /// Whether a person confirms that many certificates may go.

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Mutex;
 
 use anyhow::{Context as _, Result};
+use perennial_core::decide::{Context as Deciding, Draw, holds};
 use perennial_core::driver::{Driver, Input};
 use perennial_core::words::Name;
 use tokio::signal::unix::{SignalKind, signal};
@@ -109,6 +110,7 @@ fn answer(
             Answer::Status { status: Box::new(view) }
         }),
         Question::Renew { certificate } => renew(certificate, events, reply),
+        Question::Confirm { certificate } => confirm(certificate, events, reply),
         Question::Reload { confirmed } => {
             let told = reload.send(Reload { confirmed });
             // An asker that has hung up wants no answer.
@@ -134,12 +136,46 @@ fn renew(certificate: Name, events: &UnboundedSender<Event>, reply: oneshot::Sen
         if known {
             Answer::Done { text: String::from("renewal begins") }
         } else {
-            Answer::Refused {
-                text: format!("no certificate `{certificate}` is declared"),
-                hint: String::from("see which there are: perennial status"),
-            }
+            unknown(&certificate)
         }
     });
+}
+
+/// Confirms a certificate's newest leaf, where something waits for that or went ahead without.
+fn confirm(certificate: Name, events: &UnboundedSender<Event>, reply: oneshot::Sender<Answer>) {
+    let again = events.clone();
+    look(events, reply, move |driver, now| {
+        let state = driver.state();
+        let Some(known) = state.id(&certificate).and_then(|id| state.certificate(id)) else {
+            return unknown(&certificate);
+        };
+        let cx = Deciding { state, now, draw: Draw(0) };
+        let held: Vec<String> =
+            holds(&cx, known).iter().map(|(target, _)| target.to_string()).collect();
+        let went = known.targets.iter().any(|ledger| ledger.overruled.is_some());
+        if held.is_empty() && !went {
+            return Answer::Refused {
+                text: format!("no leaf of `{certificate}` is held, so there is nothing to confirm"),
+                hint: String::from("see what is wrong: perennial status"),
+            };
+        }
+        let input = Input::Confirm { certificate: certificate.clone() };
+        if again.send(Event::Input(input)).is_err() {
+            return gone();
+        }
+        let text = match &*held {
+            [] => String::from("noted; nothing more is said of it"),
+            held => format!("confirmed; the new leaf goes to {}", held.join(", ")),
+        };
+        Answer::Done { text }
+    });
+}
+
+fn unknown(certificate: &Name) -> Answer {
+    Answer::Refused {
+        text: format!("no certificate `{certificate}` is declared"),
+        hint: String::from("see which there are: perennial status"),
+    }
 }
 
 fn look(

@@ -8,7 +8,9 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use perennial_core::action::Outcome;
-use perennial_core::event::{Decoded, Ended, EndpointSeen, Event, Reason, TargetInspected};
+use perennial_core::event::{
+    Decoded, Ended, EndpointSeen, Event, HoldOverruled, Reason, TargetInspected,
+};
 use perennial_core::finding::Severity;
 use perennial_core::record::{Record, Stream, StreamKind};
 use perennial_core::words::{AuthorizationStatus, LeafFacts, SightState};
@@ -237,6 +239,35 @@ fn tell_of_certificate(event: &Event) -> Told {
         Event::AttemptEnded(ended) => {
             Told::bad(Severity::Warning, format!("gave up this attempt: {}", ended.failure))
         }
+        Event::LeafConfirmed(confirmed) => {
+            Told::main(format!("a person confirms leaf {}", confirmed.leaf))
+        }
+        Event::HoldOverruled(overruled) => hold_overruled(overruled),
+        Event::OrderSeen(_)
+        | Event::AuthorizationSeen(_)
+        | Event::PlaceFound(_)
+        | Event::AnswerShown(_)
+        | Event::AnswerAwaited(_)
+        | Event::AnswersDoubted(_) => tell_of_order(event),
+        Event::ChainSeen(facts) => Told::main(format!("fetched {}", leaf_text(facts))),
+        Event::AnswerGone(answer) => {
+            let (kind, name) = (answer.kind.as_str(), &answer.identifier);
+            Told::main(format!("the {kind} answer for {name} is gone"))
+        }
+        Event::WithdrawalAbandoned(answer) => {
+            let text = format!(
+                "the {} answer for {} could not be taken down, and is left",
+                answer.kind.as_str(),
+                answer.identifier
+            );
+            Told::bad(Severity::Notice, text)
+        }
+        other => Told::detail(other.kind()),
+    }
+}
+
+fn tell_of_order(event: &Event) -> Told {
+    match event {
         Event::OrderSeen(facts) => {
             Told::detail(format!("the order is {}", act::order(facts.status)))
         }
@@ -265,19 +296,6 @@ fn tell_of_certificate(event: &Event) -> Told {
         }
         Event::AnswerAwaited(_) => Told::detail("the CA may look now"),
         Event::AnswersDoubted(_) => Told::detail("restarted; answers may have to be put up again"),
-        Event::ChainSeen(facts) => Told::main(format!("fetched {}", leaf_text(facts))),
-        Event::AnswerGone(answer) => {
-            let (kind, name) = (answer.kind.as_str(), &answer.identifier);
-            Told::main(format!("the {kind} answer for {name} is gone"))
-        }
-        Event::WithdrawalAbandoned(answer) => {
-            let text = format!(
-                "the {} answer for {} could not be taken down, and is left",
-                answer.kind.as_str(),
-                answer.identifier
-            );
-            Told::bad(Severity::Notice, text)
-        }
         other => Told::detail(other.kind()),
     }
 }
@@ -302,6 +320,16 @@ fn target_inspected(inspected: &TargetInspected) -> Told {
             }
         },
     }
+}
+
+fn hold_overruled(overruled: &HoldOverruled) -> Told {
+    let objections: Vec<String> = overruled.objections.iter().map(ToString::to_string).collect();
+    let text = format!(
+        "the reserve began: the new leaf goes to {} although {}",
+        overruled.target,
+        objections.join("; ")
+    );
+    Told::bad(Severity::Warning, text)
 }
 
 fn endpoint_seen(seen: &EndpointSeen) -> Told {

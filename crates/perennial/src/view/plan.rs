@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 use perennial_config::Loaded;
-use perennial_core::decide::{Runway, due, has_place, may_write};
+use perennial_core::decide::{Context, Draw, Hold, Runway, due, has_place, holds, may_write};
 use perennial_core::driver::{Removal, removal};
 use perennial_core::event::{CertificateRenamed, Event, Reason};
 use perennial_core::intent::{CertificateSpec, Intent, solver_for};
@@ -345,6 +345,13 @@ impl Planner<'_> {
         if !may_write(self.state, ledger) {
             let why = "its files are somebody else's; `take_over = true` would allow it";
             return Some(self.step(When::Never, format!("install the leaf at {target}"), why));
+        }
+        let cx = Context { state: self.state, now: self.now, draw: Draw(0) };
+        let held = holds(&cx, self.certificate).into_iter().find(|(held, _)| *held == target);
+        if let Some((_, Hold::Until { at, objections })) = held {
+            let why: Vec<String> = objections.iter().map(ToString::to_string).collect();
+            let what = format!("activate the leaf at {target}, or once it is confirmed");
+            return Some(self.step(When::At(at), what, why.join("; ")));
         }
         let why = match &ledger.trouble {
             Some(trouble) => format!("try {} failed: {}", trouble.failures, trouble.failure),

@@ -151,7 +151,8 @@ impl Story {
                 handshake("192.0.2.10:443", SightState::Ok),
                 handshake("[2001:db8::10]:443", second),
             ];
-            let seen = EndpointSeen { endpoint, sight: Ok(Sight { handshakes }), seen_at: None };
+            let sight = Ok(Sight { handshakes, tlsa: None });
+            let seen = EndpointSeen { endpoint, sight, seen_at: None };
             self.add(StreamKind::Certificate, name, Event::EndpointSeen(seen));
         }
     }

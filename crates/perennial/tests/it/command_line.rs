@@ -267,6 +267,9 @@ async fn a_daemon_is_asked_and_its_refusals_are_told() {
                 Question::Renew { certificate } => {
                     Answer::Done { text: format!("renewing {certificate}") }
                 }
+                Question::Confirm { certificate } => {
+                    Answer::Done { text: format!("confirmed {certificate}") }
+                }
                 Question::Reload { confirmed: true } => Answer::Done { text: "read".into() },
                 Question::Reload { confirmed: false } | Question::Stop => {
                     Answer::Refused { text: "not now".into(), hint: "wait".into() }
@@ -285,6 +288,7 @@ async fn a_daemon_is_asked_and_its_refusals_are_told() {
         assert_eq!(renew.code, 3);
         assert!(renew.err.starts_with("no certificate `wwww` is declared"), "{}", renew.err);
         assert_eq!(home.run(&["confirm"]).out, "read\n");
+        assert_eq!(home.run(&["confirm", "www"]).out, "confirmed www\n");
         assert_eq!(home.run(&["stop"]).err, "not now\n\nhint: wait\n");
     })
     .await

@@ -120,7 +120,7 @@ impl Outside {
                 handshakes.push(seen);
             }
         }
-        Sight { handshakes }
+        Sight { handshakes, tlsa: None }
     }
 
     fn ask_ca(&mut self, kind: &AskKind, now: Timestamp) -> (Reply, SignedDuration) {

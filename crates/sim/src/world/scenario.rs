@@ -97,6 +97,8 @@ impl Scenario {
             solvers: Arc::new([Name::new(solver)]),
             targets: targets.iter().map(|target| Name::new(target)).collect(),
             key: KeyAlgorithm::EcdsaP256,
+            key_chosen: false,
+            pins: Box::default(),
             rotation: KeyRotation::Rotate,
             renew_before: None,
             owner: None,

@@ -8,10 +8,12 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use jiff::SignedDuration;
-use perennial_core::event::{CertificateRenamed, Empty, Event, IntentHeld, IntentRefused};
+use perennial_core::event::{
+    CertificateRenamed, Empty, Event, HoldOverruled, IntentHeld, IntentRefused, LeafConfirmed,
+};
 use perennial_core::record::{Record, Stream, StreamKind};
 use perennial_core::state::State;
-use perennial_core::words::{Name, after};
+use perennial_core::words::{Name, Objection, after};
 use perennial_sim::model::ca::Outage;
 use perennial_sim::world::{Scenario, World};
 
@@ -110,6 +112,13 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
     let issuer = Stream::new(StreamKind::Issuer, Name::new("ca"));
     let refused = IntentRefused { message: "line 3: unknown key `isuer`".into() };
     let held = IntentHeld { missing: vec![Name::new("shop")] };
+    let overruled = HoldOverruled {
+        target: Name::new("web1"),
+        objections: Box::new([
+            Objection::NoClientAuth,
+            Objection::OtherRoot { from: "Sandbox Root X1".into(), to: "Sandbox Root X2".into() },
+        ]),
+    };
     vec![
         (Stream::instance(), Event::IntentRefused(refused)),
         (Stream::instance(), Event::IntentHeld(held)),
@@ -118,6 +127,8 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
         (stream.clone(), Event::Undeclared(Empty {})),
         (stream.clone(), Event::CertificateRenamed(CertificateRenamed { to: Name::new("shop") })),
         (stream.clone(), Event::LeafAdopted(leaf.facts.clone())),
+        (stream.clone(), Event::LeafConfirmed(LeafConfirmed { leaf: leaf.number })),
+        (stream.clone(), Event::HoldOverruled(Box::new(overruled))),
         (stream.clone(), Event::LeafInherited(leaf)),
         (stream.clone(), Event::WithdrawalAbandoned(answer.clone())),
         (stream.clone(), Event::AnswerGone(answer)),

@@ -208,6 +208,7 @@ impl Ca {
             certificate,
             expires: Some(order.expires_at),
             replaces: order.replaces.clone(),
+            profile: Some(order.profile.clone()).filter(|_| self.config.profiles_shown),
             error,
             retry_at: processing.then(|| after(now, self.config.poll_after)),
         }
