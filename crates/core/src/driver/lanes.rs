@@ -222,3 +222,114 @@ impl Gate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::{Fact, Outcome};
+    use crate::event::{Empty, Ended, Event, OrderAdmitted, Started};
+    use crate::intent::IssuerSpec;
+    use crate::record::{Stream, StreamKind};
+    use crate::state::account_slot;
+    use crate::words::{
+        AccountFacts, AccountStatus, Blame, Failure, FailureKind, KeyAlgorithm, KeyFacts, KeyId,
+        Url,
+    };
+
+    struct Ca {
+        state: State,
+        now: Timestamp,
+    }
+
+    impl Ca {
+        /// Makes a CA at which our account is ready.
+        fn ready() -> Self {
+            let now = "2026-01-01T00:00:00Z".parse().unwrap();
+            let mut ca = Self { state: State::default(), now };
+            ca.tell(&Event::IssuerDeclared(IssuerSpec {
+                directory: "https://ca.test/directory".into(),
+                contact: [].into(),
+                eab: false,
+                profile: None,
+                agreed: true,
+                kind: IssuerKind::Public,
+            }));
+            let (slot, algorithm) = (account_slot(&name()), KeyAlgorithm::EcdsaP256);
+            let key = KeyFacts { id: KeyId([1; 32]), thumbprint: "thumbprint".into() };
+            ca.act(ActKind::MakeKey { slot: slot.clone(), algorithm }, Fact::Key(key));
+            let (url, status) = (Url::from("https://ca.test/1"), AccountStatus::Valid);
+            let register = ActKind::NewAccount {
+                issuer: name(),
+                key: slot,
+                contact: [].into(),
+                eab: false,
+                agreed: true,
+            };
+            ca.act(register, Fact::Account(AccountFacts { url, status }));
+            ca
+        }
+
+        fn tell(&mut self, event: &Event) {
+            let stream = Stream::new(StreamKind::Issuer, name());
+            let version = self.state.version(&stream) + 1;
+            self.state.fold(&stream, version, self.now, event).unwrap();
+        }
+
+        fn act(&mut self, act: ActKind, fact: Fact) {
+            self.tell(&Event::Started(Started { act, deadline_at: self.now }));
+            let of = self.state.version(&Stream::new(StreamKind::Issuer, name()));
+            let outcome = Outcome::Done(fact);
+            self.tell(&Event::Ended(Ended { of, outcome, interrupted: false }));
+        }
+
+        fn blame(&mut self, kind: FailureKind) {
+            let (attempted, cause) = ("order".into(), "no".into());
+            let blame = Blame::Issuer(name());
+            let failure = Failure { kind, blame, attempted, cause, problem: None };
+            self.tell(&Event::Blamed(failure));
+        }
+
+        /// Returns which of the lanes are open: everything, orders, orders of those that failed.
+        fn open(&self) -> (bool, bool, bool) {
+            let gate = |lane| Gate::of(&lane, &self.state, self.now);
+            let (all, orders) = (gate(Lane::Issuer(name())), gate(Lane::Orders(name())));
+            let is_open = |at| at <= self.now;
+            (is_open(all.opens_at), is_open(orders.opens_at), is_open(orders.opens_for_failing_at))
+        }
+    }
+
+    fn name() -> Name {
+        Name::new("ca")
+    }
+
+    #[test]
+    fn a_ca_that_fails_three_times_is_left_alone_and_then_tried_by_one() {
+        let mut ca = Ca::ready();
+        assert_eq!(ca.open(), (true, true, true));
+        (0..3).for_each(|_| ca.blame(FailureKind::Transient));
+        assert_eq!(ca.open(), (false, false, false));
+        ca.now = crate::words::after(ca.now, jiff::SignedDuration::from_mins(1));
+        assert_eq!(ca.open(), (true, true, true));
+        assert_eq!(Gate::of(&Lane::Issuer(name()), &ca.state, ca.now).places, 1);
+    }
+
+    #[test]
+    fn a_ca_that_wants_no_orders_gets_none_however_well_it_answers() {
+        let mut ca = Ca::ready();
+        let until = crate::words::after(ca.now, jiff::SignedDuration::from_hours(1));
+        ca.blame(FailureKind::RateLimited { until });
+        ca.tell(&Event::Cleared(Empty {}));
+        assert_eq!(ca.open(), (true, false, false));
+    }
+
+    #[test]
+    fn those_that_failed_get_a_fifth_of_the_budget() {
+        let mut ca = Ca::ready();
+        for _ in 0..56 {
+            assert_eq!(ca.open(), (true, true, true));
+            let admitted = OrderAdmitted { certificate: Name::new("x"), after_failure: true };
+            ca.tell(&Event::OrderAdmitted(admitted));
+        }
+        assert_eq!(ca.open(), (true, true, false));
+    }
+}

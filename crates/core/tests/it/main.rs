@@ -9,6 +9,7 @@ mod holding;
 mod life;
 mod owing;
 mod properties;
+mod risky;
 mod shop;
 
 use jiff::Timestamp;
