@@ -14,6 +14,9 @@
 
 mod attempt;
 mod authorize;
+mod coverage;
+#[cfg(test)]
+mod coverage_tests;
 mod deploy;
 mod due;
 #[cfg(test)]
@@ -36,6 +39,7 @@ use alloc::vec::Vec;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use coverage::{Cell, Lack, Proof, coverage};
 pub(crate) use deploy::holds_newer;
 pub(crate) use due::FIRST_THIRD_PERCENT;
 pub use due::{Due, due, has_place, held_until, may_write};

@@ -6,11 +6,12 @@
 //!
 //! A certificate that never had a leaf has nothing to lose yet: it is given a day from its
 //! declaration, so that a new name's first failures do not wake anybody at once. So is a name that
-//! was added later, from the moment in which it was.
+//! was added later, from the moment in which it was, and an address that shows clients what they
+//! refuse, from the moment in which the newest leaf set out for it. Then the lapse has come.
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::intent::Serves;
+use super::ours;
 use crate::state::{AddressState, Certificate, EndpointState, Found};
 use crate::words::time::after;
 use crate::words::{Permille, SightState};
@@ -27,15 +28,44 @@ pub struct Runway {
 /// What a certificate without any leaf, and a name without one, is given from its declaration.
 const FIRST_LEAF_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
-/// Returns until when what an address serves is of use.
-fn ends_at(endpoint: &EndpointState, address: &AddressState) -> Option<Timestamp> {
-    let revoked = endpoint.since.filter(|_| address.state == SightState::Revoked);
-    address.ends_at().into_iter().chain(revoked).min()
+/// How long after it is meant to be covered an address may show nothing valid before that counts as
+/// a lapse: a new server's placeholder is no emergency while the first leaf is on its way.
+const SERVED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// Returns when an address shows nothing valid any more: the end of a valid leaf; for one that is
+/// revoked since that was seen; and at once for what clients refuse, unless the newest leaf is on its
+/// way there since less than a day. Nothing for what could not be looked at, which proves nothing.
+pub(super) fn lapses_at(
+    certificate: &Certificate,
+    endpoint: &EndpointState,
+    address: &AddressState,
+) -> Option<Timestamp> {
+    let since = endpoint.since?;
+    match address.state {
+        SightState::Ok | SightState::Expired => address.ends_at(),
+        SightState::Revoked => Some(address.ends_at().map_or(since, |end| end.min(since))),
+        SightState::NotYetValid
+        | SightState::NameMismatch
+        | SightState::Untrusted
+        | SightState::IncompleteChain
+        | SightState::NoTls => Some(since.max(after(wanted_since(certificate), SERVED_WITHIN))),
+        SightState::Unreachable
+        | SightState::ClientCertificateDemanded
+        | SightState::CannotLook => None,
+    }
+}
+
+/// Returns since when the names are to be covered by what we have, or have none of yet.
+fn wanted_since(certificate: &Certificate) -> Timestamp {
+    let late = certificate.late.iter().map(|late| late.since);
+    let leaf = certificate.leaf.iter().map(|leaf| leaf.since);
+    late.chain(leaf).fold(certificate.declared_at, Timestamp::max)
 }
 
 impl Runway {
-    /// Returns how long a certificate has: to the earliest end of its leaf and of what lies at its
-    /// targets and is served at its endpoints. What is revoked has ended.
+    /// Returns how long a certificate has: the least in its table of names and targets
+    /// ([`super::coverage`]), and no longer than the leaf that we hold, which stands in for what is
+    /// not known. The table is not made for it: each of its columns is looked through once.
     #[must_use]
     pub fn of(certificate: &Certificate) -> Self {
         let planned_at = super::due(certificate).at;
@@ -48,15 +78,15 @@ impl Runway {
             None => after(certificate.declared_at, FIRST_LEAF_WITHIN),
         };
         let lying = certificate.targets.iter().filter_map(|ledger| match &ledger.found {
-            Found::Leaf { facts, .. } if ledger.active().is_none() => Some(facts.ends_at()),
+            Found::Leaf { facts, key_matches: true, .. } if ledger.active().is_none() => {
+                let mut names = certificate.spec.identifiers.iter();
+                names.any(|name| facts.covers(name)).then(|| facts.ends_at())
+            }
             _ => None,
         });
-        let ours = certificate.spec.endpoints.iter().zip(&certificate.endpoints);
-        let ours = ours.filter(|(spec, _)| spec.serves == Serves::Ours);
-        let served =
-            ours.filter_map(|(_, endpoint)| Some((endpoint, endpoint.shown.as_ref().ok()?)));
-        let served = served.flat_map(|(endpoint, addresses)| {
-            addresses.iter().filter_map(|address| ends_at(endpoint, address))
+        let served = ours(certificate).flat_map(|(_, endpoint)| {
+            let addresses = endpoint.shown.iter().flatten();
+            addresses.filter_map(|address| lapses_at(certificate, endpoint, address))
         });
         let lapse_at = lying.chain(served).fold(held, Timestamp::min);
         // Where something older than our leaf is the first to end, bringing ours there is what is
