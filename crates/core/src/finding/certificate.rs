@@ -7,13 +7,14 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use jiff::Timestamp;
 
 use super::{COURSE, Code, Finding, Severity};
 use crate::decide::{Context, Decision, Runway, due, held_until, holds_newer, may_write};
 use crate::state::{Attempt, Certificate, Deployment, Found, LastFailure, Trouble};
-use crate::words::{Answer, Blame, ChallengeKind, Failure, FailureKind, Permille};
+use crate::words::{Answer, Blame, ChallengeKind, Failure, FailureKind, Identifier, Permille};
 
 /// Judges a certificate.
 pub fn of_certificate(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decision) {
@@ -210,7 +211,9 @@ fn target(
         |trouble: &&Trouble| trouble.failure.kind != FailureKind::Unknown || trouble.failures > 1;
     if let Some(trouble) = ledger.trouble.as_deref().filter(told_of) {
         let severity = by_margin(cx, certificate, decision);
-        say(Code::TargetFailing, severity, told(trouble), decision);
+        let waiting = names(certificate);
+        let evidence = format!("{}; the newest leaf of {waiting} waits for it", told(trouble));
+        say(Code::TargetFailing, severity, evidence.into(), decision);
     }
     match &ledger.found {
         Found::Unlookable(failure) => {
@@ -238,6 +241,18 @@ fn target(
         Found::Unlooked | Found::Nothing { .. } => {}
     }
 }
+
+/// Returns the names of a certificate, the first few of many.
+fn names(certificate: &Certificate) -> String {
+    let all = &certificate.spec.identifiers;
+    let first: Vec<&str> = all.iter().take(NAMED).map(Identifier::as_str).collect();
+    let more = all.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", first.join(", "))
+}
+
+/// How many names a finding lists.
+const NAMED: usize = 5;
 
 fn told(trouble: &Trouble) -> Box<str> {
     let Trouble { failure, at, failures, since } = trouble;

@@ -144,6 +144,9 @@ pub struct DemoArgs {
 /// `perennial status`
 #[derive(Debug, ClapArgs)]
 pub struct StatusArgs {
+    /// Only this certificate, or those for this name: how each name stands at each target
+    #[arg(value_name = "NAME")]
+    pub about: Option<String>,
     /// List at most this many certificates
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub limit: usize,

@@ -22,7 +22,7 @@ struct Asked {
 
 pub(super) fn main(args: &RenewArgs, globals: &Globals) -> Result<Ending> {
     let settings = known::Settings::load(globals)?;
-    let view = status::view(&settings, usize::MAX)?;
+    let view = status::view(&settings, usize::MAX, None)?;
     if view.source == Source::Journal {
         let hint = "start it: systemctl start perennial, or perennial run";
         return Err(Hinted::new("renewing needs a running daemon", hint).into());

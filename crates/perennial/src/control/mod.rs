@@ -25,6 +25,9 @@ pub enum Question {
     Status {
         /// The most certificates to list.
         limit: usize,
+        /// The certificate or name to tell of; without it, everything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        about: Option<Name>,
     },
     /// Renew a certificate now.
     Renew {

@@ -104,9 +104,13 @@ fn answer(
     let ControlRequest { question, reply } = request;
     let done = |text: &str| Answer::Done { text: text.to_owned() };
     match question {
-        Question::Status { limit } => look(events, reply, move |driver, now| {
+        Question::Status { limit, about } => look(events, reply, move |driver, now| {
             let quarantined = driver.quarantined();
             let view = StatusView::of(driver.state(), quarantined, Source::Daemon, now, limit);
+            let view = match about {
+                Some(about) => view.about(driver.state(), &about),
+                None => view,
+            };
             Answer::Status { status: Box::new(view) }
         }),
         Question::Renew { certificate } => renew(certificate, events, reply),

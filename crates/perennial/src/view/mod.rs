@@ -5,6 +5,7 @@
 //! journal) makes the same view. Texts of CAs, DNS and files are made safe for terminals here.
 
 mod act;
+mod coverage;
 mod journal;
 mod paint;
 mod plan;
@@ -15,6 +16,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use coverage::{CoverageRow, Standing};
 pub use journal::{Line, Timeline, Weight};
 pub use paint::Paint;
 pub use plan::{Change, ChangeKind, PlanStep, PlanView, When};

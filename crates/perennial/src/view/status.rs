@@ -3,15 +3,15 @@
 use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
-use perennial_core::decide::{Runway, due};
+use perennial_core::decide::{Runway, coverage, due};
 use perennial_core::finding::{Incident, Severity};
-use perennial_core::intent::Serves;
 use perennial_core::state::{
     Account, Attempt, Certificate, DeployStep, Issuer, Leaf, Quarantine, Running, Stage, State,
 };
-use perennial_core::words::{AuthorizationStatus, Identifier, Name, OrderStatus, SightState};
+use perennial_core::words::{AuthorizationStatus, Identifier, Name, OrderStatus};
 use serde::{Deserialize, Serialize};
 
+use super::coverage::{CoverageRow, table};
 use super::{Paint, ago, moment, safe, shorten, span};
 
 /// How everything stands.
@@ -31,6 +31,9 @@ pub struct StatusView {
     pub findings: Vec<FindingRow>,
     /// How many there are of everything, also of what is not listed.
     pub totals: Totals,
+    /// The certificate or name that this is about, if it is not about everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<Name>,
 }
 
 /// Who says how things stand.
@@ -79,6 +82,9 @@ pub struct CertificateRow {
     pub state: String,
     /// What is wrong.
     pub findings: Vec<FindingRow>,
+    /// How each name stands at each target.
+    #[serde(default)]
+    pub coverage: Vec<CoverageRow>,
 }
 
 /// A leaf in short.
@@ -157,7 +163,8 @@ impl StatusView {
         }
         order.sort_by(|left, right| (left.0, left.1).cmp(&(right.0, right.1)));
         let shown = order.into_iter().take(limit);
-        let certificates = shown.map(|(_, name, c)| CertificateRow::of(name, c, now)).collect();
+        let certificates =
+            shown.map(|(_, name, c)| CertificateRow::of(state, name, c, now)).collect();
         let issuers: Vec<_> = state.issuers.iter().filter(|(_, issuer)| issuer.declared).collect();
         let incidents = issuers.iter().flat_map(|(_, issuer)| &issuer.history.incidents);
         let incidents = state.instance.history.incidents.iter().chain(incidents);
@@ -170,7 +177,33 @@ impl StatusView {
         });
         let issuers = issuers.collect();
         let started_at = state.instance.started_at;
-        Self { at: now, source, started_at, certificates, issuers, findings, totals }
+        Self { at: now, source, started_at, certificates, issuers, findings, totals, about: None }
+    }
+
+    /// Narrows the view to a certificate, or to those for a name, whether they were listed or not.
+    #[must_use]
+    pub fn about(mut self, state: &State, wanted: &Name) -> Self {
+        let is_meant = |name: &Name, certificate: &Certificate| {
+            let mut names = certificate.spec.identifiers.iter();
+            name == wanted || names.any(|own| own.as_str() == wanted.as_str())
+        };
+        let meant = state.certificates().filter(|(_, name, certificate)| {
+            certificate.renamed_to.is_none() && is_meant(name, certificate)
+        });
+        let rows = meant.map(|(_, name, c)| CertificateRow::of(state, name, c, self.at));
+        self.certificates = rows.collect();
+        self.certificates.sort_by_key(|row| row.lapse_at);
+        self.about = Some(wanted.clone());
+        self
+    }
+
+    /// Returns whether something is wrong with what this is about.
+    #[must_use]
+    pub fn has_findings(&self) -> bool {
+        match self.about {
+            Some(_) => self.certificates.iter().any(|row| !row.findings.is_empty()),
+            None => self.totals.findings > 0,
+        }
     }
 }
 
@@ -191,7 +224,12 @@ fn unfolded(quarantined: &[Quarantine], known: &[FindingRow], now: Timestamp) ->
 }
 
 impl CertificateRow {
-    fn of(name: &Name, certificate: &Certificate, now: Timestamp) -> Self {
+    fn of(state: &State, name: &Name, certificate: &Certificate, now: Timestamp) -> Self {
+        let cells = coverage(state, certificate);
+        let is_whole = |name: &&Identifier| {
+            let mut own = cells.iter().filter(|cell| cell.identifier == *name).peekable();
+            own.peek().is_some() && own.all(|cell| cell.is_whole(now))
+        };
         let lapse_at = Runway::of(certificate).lapse_at;
         let mut findings: Vec<FindingRow> =
             certificate.history.incidents.iter().map(FindingRow::of).collect();
@@ -201,7 +239,7 @@ impl CertificateRow {
             certificate: name.clone(),
             lapse_at,
             runway_secs: lapse_at.duration_since(now).as_secs(),
-            names_covered: names.iter().filter(|id| is_covered(certificate, id, now)).count(),
+            names_covered: names.iter().filter(is_whole).count(),
             names: names.len(),
             leaf: certificate.leaf.as_deref().map(LeafRow::of),
             renew_at: due(certificate).at,
@@ -209,6 +247,7 @@ impl CertificateRow {
             severity: findings.first().map(|finding| finding.severity),
             state: state_of(certificate, &findings, now),
             findings,
+            coverage: cells.iter().map(CoverageRow::of).collect(),
         }
     }
 
@@ -230,29 +269,6 @@ impl LeafRow {
             not_after: leaf.facts.ends_at(),
         }
     }
-}
-
-/// Returns whether a name is covered wherever clients meet it: every address that can be looked at
-/// shows something valid. Where nothing is looked at, what the targets were given must do.
-fn is_covered(certificate: &Certificate, identifier: &Identifier, now: Timestamp) -> bool {
-    let endpoints = certificate.spec.endpoints.iter().zip(&certificate.endpoints);
-    let mut met = endpoints
-        .filter(|(spec, _)| spec.serves == Serves::Ours && identifier.covers(&spec.server_name))
-        .peekable();
-    if met.peek().is_none() {
-        let leaf = certificate.leaf.as_deref().map(|leaf| &leaf.facts);
-        return leaf.is_some_and(|facts| facts.covers(identifier) && facts.ends_at() > now);
-    }
-    met.all(|(_, endpoint)| match &endpoint.shown {
-        Err(_) => false,
-        Ok(addresses) => {
-            let looked = addresses.iter().filter(|a| a.state != SightState::CannotLook);
-            let good = |a: &&perennial_core::state::AddressState| {
-                a.state == SightState::Ok && a.ends_at().is_some_and(|end| end > now)
-            };
-            !addresses.is_empty() && looked.clone().count() == looked.filter(good).count()
-        }
-    })
 }
 
 /// Returns how a certificate stands, in words: what is wrong first, then what is going on.
@@ -349,6 +365,9 @@ impl StatusView {
         if !self.certificates.is_empty() {
             self.table(&mut text, paint);
         }
+        for row in self.certificates.iter().filter(|_| self.about.is_some()) {
+            table(&mut text, &row.coverage, self.at, paint);
+        }
         self.wrong(&mut text, paint);
         let Totals { certificates, findings, lapses } = self.totals;
         let counted = |count: usize, one: &str, many: &str| {
@@ -397,13 +416,14 @@ impl StatusView {
             );
         }
         let hidden = self.totals.certificates.saturating_sub(self.certificates.len());
-        if hidden > 0 {
+        if hidden > 0 && self.about.is_none() {
             let _ = writeln!(text, "  and {hidden} more with a longer runway");
         }
     }
 
     fn wrong(&self, text: &mut String, paint: Paint) {
-        let own = self.findings.iter().map(|finding| (None, finding));
+        let own = self.findings.iter().filter(|_| self.about.is_none());
+        let own = own.map(|finding| (None, finding));
         let of_certificates = self.certificates.iter().flat_map(|row| {
             row.findings.iter().map(move |finding| (Some(&row.certificate), finding))
         });

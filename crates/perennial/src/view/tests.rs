@@ -241,6 +241,36 @@ fn story() -> Story {
 }
 
 #[test]
+fn status_of_a_name_tells_how_it_stands_at_each_target() {
+    let story = story();
+    let all = || StatusView::of(&story.state, &[], Source::Daemon, story.now, 0);
+    let view = all().about(&story.state, &Name::new("shop.example.org"));
+    let expected = "
+  runway  certificate  names   state
+     3 d  shop         0 of 1  shop.example.org:443 [[2001:db8::10]:443]: serves a leaf until 2026-11-24T09:00:00Z; renewal is due
+
+  covered  name              target  how that is known
+        -  shop.example.org  web     not covered: [2001:db8::10]:443 shows an expired leaf
+
+warning shop target.not-reloaded shop.example.org:443 [[2001:db8::10]:443] (19 d ago)
+  serves a leaf until 2026-11-24T09:00:00Z
+  hint: reload the server by hand and check the target's `reload` command
+
+3 certificates, 1 finding, 0 lapses; letsencrypt ok; running since 2026-11-01 10:00 UTC
+";
+    assert_eq!(format!("\n{}", view.render(Paint::Plain)), expected);
+    let www = all().about(&story.state, &Name::new("www"));
+    assert!(!www.has_findings() && view.has_findings());
+    let told = www.render(Paint::Plain);
+    let row = "     58 d  www.example.org  web     seen at 2 of 2 addresses\n";
+    assert!(told.contains(row), "{told}");
+    let json = serde_json::to_value(&www).unwrap();
+    let row = &json["certificates"][0]["coverage"][0];
+    assert_eq!((&row["state"], &row["addresses_seen"]), (&"seen".into(), &2.into()));
+    assert_eq!(serde_json::from_value::<StatusView>(json).unwrap(), www);
+}
+
+#[test]
 fn status_is_a_table_with_what_lapses_first_on_top() {
     let story = story();
     let view = StatusView::of(&story.state, &[], Source::Daemon, story.now, 10);

@@ -257,7 +257,7 @@ async fn a_daemon_is_asked_and_its_refusals_are_told() {
     tokio::spawn(async move {
         while let Some(ControlRequest { question, reply }) = questions.recv().await {
             let answer = match question {
-                Question::Status { limit } => {
+                Question::Status { limit, .. } => {
                     let now = writing.now;
                     let source = perennial::view::Source::Daemon;
                     let state = writing.driver.state();

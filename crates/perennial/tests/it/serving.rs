@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use perennial_core::driver::Driver;
 use perennial_core::finding::Code;
-use perennial_core::state::Found;
-use perennial_core::words::{LeafFacts, Name};
+use perennial_core::state::{DeployStep, Found};
+use perennial_core::words::{Blame, LeafFacts, Name};
 use perennial_peers::{Certbot, CertbotProof, Nginx, NginxOptions, Server};
 
 use crate::running::{Running, certificate_of};
@@ -37,6 +37,64 @@ async fn an_address_that_goes_on_serving_the_old_leaf_is_named() {
     second.reload().await.unwrap();
     daemon.until_gone(Code::TargetNotReloaded).await;
     daemon.until_seen("www", 2).await;
+    daemon.stop().await;
+}
+
+/// Returns the targets of `www` at which its leaf with this number was seen.
+fn seen_at(driver: &Driver, number: u32) -> Option<Vec<String>> {
+    let certificate = certificate_of(driver, &Name::new("www"))?;
+    let is_seen = |step| matches!(step, DeployStep::Seen { leaf, .. } if leaf == number);
+    let seen = certificate.targets.iter().filter(|ledger| is_seen(ledger.step));
+    Some(seen.map(|ledger| ledger.target.to_string()).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_server_of_three_that_is_down_keeps_only_itself_waiting_and_catches_up() {
+    let dns = any_name().await;
+    let mut world = World::new(dns.addr(), &["www.example.test"]).await;
+    let addresses = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
+    dns.add_a("www.example.test", &addresses.map(|ip| ip.parse().unwrap())).await.unwrap();
+    let all = addresses.map(|ip| format!("\"{ip}:@HTTP@\"")).join(", ");
+    let mut config = WWW_BY_LISTENER
+        .replace("listen = [\"127.0.0.1:@HTTP@\"]", &format!("listen = [{all}]"))
+        .replace("targets = [\"web\"]", "targets = [\"web\", \"web2\", \"web3\"]");
+    world.target += "\nserves_at = [\"127.0.0.1\"]";
+    let mut others = Vec::new();
+    for number in [2_u8, 3] {
+        let (chain, key) = (format!("old{number}.pem"), format!("old{number}.key"));
+        fs::copy(world.path("old.pem"), world.path(&chain)).unwrap();
+        fs::copy(world.path("old.key"), world.path(&key)).unwrap();
+        let server = Server::named(&["www.example.test"])
+            .https(world.https.on(number))
+            .cert(world.path(&chain), world.path(&key));
+        let options = NginxOptions { servers: vec![server], raw: String::new() };
+        let nginx = Nginx::start(options).await.unwrap();
+        let (conf, prefix) = (nginx.conf_path(), nginx.dir().to_path_buf());
+        config += &format!(
+            "[target.web{number}]\nnginx = \"{}\"\nprefix = \"{}\"\nfiles = \"@DIR@/live{number}\"\n\
+             take_over = true\nsettle = \"2s\"\nserves_at = [\"127.0.0.{number}\"]\n",
+            conf.display(),
+            prefix.display(),
+        );
+        others.push(nginx);
+    }
+    let mut daemon = Running::start(&world.write(&config)).await;
+    daemon.until_seen("www", 1).await;
+    let third = others.last_mut().unwrap();
+    third.stop();
+    daemon.renew("www");
+    let two = ["web", "web2"];
+    let both = move |driver: &Driver, _| (seen_at(driver, 2)? == two).then_some(());
+    daemon.until("the two that run are done", both).await;
+    let failing = daemon.until_found(Code::TargetFailing).await;
+    assert_eq!(failing.blame, Some(Blame::Target(Name::new("web3"))), "{failing:?}");
+    let dead = daemon.until_found(Code::EndpointUnreachable).await;
+    assert!(matches!(dead.blame, Some(Blame::Endpoint(_))), "{dead:?}");
+    assert!(dead.subject.contains("127.0.0.3"), "{dead:?}");
+    third.restart().await.unwrap();
+    daemon.until_seen("www", 2).await;
+    daemon.until_gone(Code::TargetFailing).await;
+    assert_eq!(daemon.orders(), 2, "catching up takes no order");
     daemon.stop().await;
 }
 
