@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::moment::Moment;
+use super::quiet::PASSED_OVER_FROM;
 use super::{GRACE, Subject};
 use crate::action::{Ask, AskKind};
 use crate::decide::Asking;
@@ -30,7 +32,9 @@ const AFTER_FAILURE_AT_MOST: SignedDuration = SignedDuration::from_mins(5);
 /// What was asked, by whom.
 #[derive(Debug)]
 pub(super) struct Asks {
-    marks: BTreeMap<Subject, Marks>,
+    /// Of the certificates, by their place in the state.
+    of_certificates: Vec<Marks>,
+    of_others: BTreeMap<Subject, Marks>,
     looks: Pool,
     questions: Pool,
 }
@@ -38,7 +42,8 @@ pub(super) struct Asks {
 impl Default for Asks {
     fn default() -> Self {
         Self {
-            marks: BTreeMap::new(),
+            of_certificates: Vec::new(),
+            of_others: BTreeMap::new(),
             looks: Pool::of(LOOKS_AT_MOST),
             questions: Pool::of(QUESTIONS_AT_MOST),
         }
@@ -64,9 +69,9 @@ impl Pool {
         self.in_flight >= self.at_most
     }
 
-    fn wait(&mut self, subject: &Subject) {
-        if self.queued.insert(subject.clone()) {
-            self.waiting.push_back(subject.clone());
+    fn wait(&mut self, subject: Subject) {
+        if self.queued.insert(subject) {
+            self.waiting.push_back(subject);
         }
     }
 
@@ -89,40 +94,48 @@ impl Pool {
 #[derive(Debug, Default)]
 struct Marks {
     /// When the last decision wanted to be made again, whatever is answered.
-    decide_at: Option<Timestamp>,
+    decide_at: Option<Moment>,
     marks: Vec<Mark>,
 }
 
+/// One question. There are millions, so that it is kept in 32 bytes.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     key: u64,
-    is_look: bool,
-    every: SignedDuration,
+    /// When it was answered last; in flight: when it must be answered.
+    at: Moment,
+    /// When the answer said to ask again.
+    not_before: Option<Moment>,
+    every: Every,
     failures: u8,
-    state: MarkState,
+    is_look: bool,
+    is_in_flight: bool,
+    /// Whether an act of ours has ended since: the answer may be another one now.
+    is_old: bool,
 }
 
+/// How often a question is put, in milliseconds: at the rarest every 49 days.
 #[derive(Clone, Copy, Debug)]
-enum MarkState {
-    InFlight { deadline_at: Timestamp },
-    Answered { at: Timestamp, not_before: Option<Timestamp> },
-}
+struct Every(u32);
+
+const _: () = assert!(size_of::<Mark>() == 32);
 
 impl Asks {
     /// Puts the questions that may be put now; returns when to look at them again.
     pub(super) fn put(
         &mut self,
         now: Timestamp,
-        subject: &Subject,
+        subject: Subject,
         stream: &Stream,
         asks: &[Asking],
         decide_at: Option<Timestamp>,
         out: &mut Vec<Ask>,
     ) -> Option<Timestamp> {
-        if asks.is_empty() && !self.marks.contains_key(subject) {
+        let known = self.of_mut(subject).map(core::mem::take).unwrap_or_default();
+        if asks.is_empty() && known.marks.is_empty() {
             return None;
         }
-        let mut before = self.marks.remove(subject).unwrap_or_default().marks;
+        let mut before = known.marks;
         let mut marks = Vec::with_capacity(asks.len());
         let mut again: Option<Timestamp> = None;
         for asking in asks {
@@ -140,19 +153,17 @@ impl Asks {
             again = again.into_iter().chain(look_at).min();
         }
         // What is in flight although nobody wants it any more still comes back, or never does.
-        for mark in before {
-            match mark.state {
-                MarkState::InFlight { deadline_at } if now < after(deadline_at, GRACE) => {
-                    let gives_up_at = after(deadline_at, GRACE);
-                    again = Some(again.map_or(gives_up_at, |at| at.min(gives_up_at)));
-                    marks.push(mark);
-                }
-                MarkState::InFlight { .. } => self.pool(mark.is_look).leave(),
-                MarkState::Answered { .. } => {}
+        for mark in before.into_iter().filter(|mark| mark.is_in_flight) {
+            let gives_up_at = mark.due();
+            if now < gives_up_at {
+                again = Some(again.map_or(gives_up_at, |at| at.min(gives_up_at)));
+                marks.push(mark);
+            } else {
+                self.pool(mark.is_look).leave();
             }
         }
         if !marks.is_empty() {
-            self.marks.insert(subject.clone(), Marks { decide_at, marks });
+            *self.entry(subject) = Marks { decide_at: decide_at.map(Moment::of), marks };
         }
         again
     }
@@ -166,27 +177,20 @@ impl Asks {
         stream: &Stream,
         out: &mut Vec<Ask>,
     ) -> (Option<Mark>, Option<Timestamp>) {
-        let failures = match known {
-            None => 0,
-            Some(mark) => match mark.state {
-                MarkState::InFlight { deadline_at } if now < after(deadline_at, GRACE) => {
-                    return (known, Some(after(deadline_at, GRACE)));
-                }
-                MarkState::InFlight { .. } => {
-                    // The shell never answered; its place is taken back.
-                    self.pool(mark.is_look).leave();
-                    mark.failures
-                }
-                MarkState::Answered { .. } => {
-                    let mark = Mark { every: asking.every, ..mark };
-                    let due = mark.due();
-                    if now < due {
-                        return (Some(mark), Some(due));
-                    }
-                    mark.failures
-                }
-            },
-        };
+        let every = Every::of(asking.every);
+        let mut failures = 0;
+        if let Some(mark) = known {
+            let mark = if mark.is_in_flight { mark } else { Mark { every, ..mark } };
+            let due = mark.due();
+            if now < due {
+                return (Some(mark), Some(due));
+            }
+            if mark.is_in_flight {
+                // The shell never answered; its place is taken back.
+                self.pool(mark.is_look).leave();
+            }
+            failures = mark.failures;
+        }
         let is_look = is_look(&asking.kind);
         let pool = self.pool(is_look);
         if pool.is_full() {
@@ -195,8 +199,16 @@ impl Asks {
         pool.in_flight += 1;
         let deadline_at = after(now, asking.within);
         out.push(Ask { stream: stream.clone(), deadline_at, kind: asking.kind.clone() });
-        let state = MarkState::InFlight { deadline_at };
-        let mark = Mark { key, is_look, every: asking.every, failures, state };
+        let mark = Mark {
+            key,
+            at: Moment::of(deadline_at),
+            not_before: None,
+            every,
+            failures,
+            is_look,
+            is_in_flight: true,
+            is_old: false,
+        };
         (Some(mark), Some(after(deadline_at, GRACE)))
     }
 
@@ -219,37 +231,144 @@ impl Asks {
     pub(super) fn answered(
         &mut self,
         now: Timestamp,
-        subject: &Subject,
+        subject: Subject,
         ask: &AskKind,
         not_before: Option<Timestamp>,
         failed: bool,
     ) -> Option<Timestamp> {
         let key = key(ask);
-        let Marks { decide_at, marks } = self.marks.get_mut(subject)?;
+        let Marks { decide_at, marks } = self.of_mut(subject)?;
         let mark = marks.iter_mut().find(|mark| mark.key == key)?;
-        if matches!(mark.state, MarkState::InFlight { .. }) {
-            let pool = if mark.is_look { &mut self.looks } else { &mut self.questions };
-            pool.leave();
-        }
+        let left = mark.is_in_flight.then_some(mark.is_look);
         mark.failures = if failed { mark.failures.saturating_add(1) } else { 0 };
-        mark.state = MarkState::Answered { at: now, not_before };
-        marks.iter().map(Mark::due).chain(*decide_at).min()
+        (mark.is_in_flight, mark.is_old) = (false, false);
+        mark.at = Moment::of(now);
+        mark.not_before = not_before.map(Moment::of);
+        let again = marks.iter().map(Mark::due).chain(decide_at.map(Moment::at)).min();
+        if let Some(is_look) = left {
+            self.pool(is_look).leave();
+        }
+        again
+    }
+
+    /// Returns whether nothing is in flight and nobody waits.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight() == 0 && self.looks.waiting.is_empty() && self.questions.waiting.is_empty()
+    }
+
+    /// Notes that an act of a subject has ended: what was answered before says little.
+    pub(super) fn outdate(&mut self, subject: Subject) {
+        if let Some(own) = self.of_mut(subject) {
+            own.marks.iter_mut().for_each(|mark| mark.is_old = true);
+        }
+    }
+
+    /// Returns until when a subject, to be woken at `wake_at`, would only put questions that are put
+    /// because all is well, and that were answered after everything outside that is not our doing
+    /// last changed.
+    pub(super) fn quiet_until(
+        &self,
+        subject: Subject,
+        wake_at: Timestamp,
+        since: Timestamp,
+    ) -> Timestamp {
+        let Some(Marks { decide_at, marks }) = self.of(subject) else { return wake_at };
+        let decide_at = decide_at.map_or(Timestamp::MAX, Moment::at);
+        let first = marks.iter().map(Mark::due).min();
+        // It is woken for another reason.
+        if first.is_none_or(|first| wake_at < first.min(decide_at)) {
+            return wake_at;
+        }
+        let is_busy = |mark: &&Mark| {
+            let is_hidden = mark.is_in_flight || mark.is_old || mark.at < Moment::of(since);
+            is_hidden || mark.failures > 0 || mark.every.span() < PASSED_OVER_FROM
+        };
+        let busy = marks.iter().filter(is_busy);
+        busy.map(Mark::due).fold(decide_at, Timestamp::min)
+    }
+
+    /// Moves the questions that are due before `end` by whole periods beyond it, as if each had been
+    /// answered `takes` after it was put. Returns when the subject is to be woken.
+    pub(super) fn pass_over(
+        &mut self,
+        subject: Subject,
+        end: Timestamp,
+        takes: SignedDuration,
+    ) -> Option<Timestamp> {
+        let Marks { decide_at, marks } = self.of_mut(subject)?;
+        marks.iter_mut().for_each(|mark| mark.pass_over(Moment::of(end), takes));
+        marks.iter().map(Mark::due).chain(decide_at.map(Moment::at)).min()
+    }
+
+    fn of(&self, subject: Subject) -> Option<&Marks> {
+        match subject {
+            Subject::Certificate(id) => self.of_certificates.get(id.place()),
+            Subject::Instance | Subject::Issuer(_) => self.of_others.get(&subject),
+        }
+    }
+
+    fn of_mut(&mut self, subject: Subject) -> Option<&mut Marks> {
+        match subject {
+            Subject::Certificate(id) => self.of_certificates.get_mut(id.place()),
+            Subject::Instance | Subject::Issuer(_) => self.of_others.get_mut(&subject),
+        }
+    }
+
+    fn entry(&mut self, subject: Subject) -> &mut Marks {
+        let Subject::Certificate(id) = subject else {
+            return self.of_others.entry(subject).or_default();
+        };
+        if self.of_certificates.len() <= id.place() {
+            self.of_certificates.resize_with(id.place() + 1, Marks::default);
+        }
+        // The place was made just now; what is not there would be a question put too often.
+        match self.of_certificates.get_mut(id.place()) {
+            Some(marks) => marks,
+            None => self.of_others.entry(subject).or_default(),
+        }
     }
 }
 
 impl Mark {
     /// Returns when the question may be put again, or is given up.
     fn due(&self) -> Timestamp {
-        match self.state {
-            MarkState::InFlight { deadline_at } => after(deadline_at, GRACE),
-            MarkState::Answered { at, not_before } => {
-                let due = after(at, pause(self.every, self.failures));
-                // What is polled has deadlines of minutes: a CA that names tomorrow is asked sooner.
-                let is_poll = self.every < POLLED_AT_LEAST_EVERY;
-                let most = if is_poll { POLLED_AT_LEAST_EVERY } else { NAMED_AT_MOST };
-                not_before.map_or(due, |named| named.clamp(at, after(at, most)))
-            }
+        let at = self.at.at();
+        if self.is_in_flight {
+            return after(at, GRACE);
         }
+        let every = self.every.span();
+        // What is polled has deadlines of minutes: a CA that names tomorrow is asked sooner.
+        let is_poll = every < POLLED_AT_LEAST_EVERY;
+        let most = if is_poll { POLLED_AT_LEAST_EVERY } else { NAMED_AT_MOST };
+        match self.not_before {
+            Some(named) => named.at().clamp(at, after(at, most)),
+            None => after(at, pause(every, self.failures)),
+        }
+    }
+}
+
+impl Mark {
+    fn pass_over(&mut self, end: Moment, takes: SignedDuration) {
+        let due = Moment::of(self.due());
+        let period = due.since(self.at).saturating_add(Moment::nanos(takes));
+        if due >= end || period <= 0 {
+            return;
+        }
+        let missing = end.since(due);
+        let periods = missing / period + i64::from(missing % period > 0);
+        let shift = period.saturating_mul(periods);
+        self.at = self.at.later(shift);
+        self.not_before = self.not_before.map(|at| at.later(shift));
+    }
+}
+
+impl Every {
+    fn of(span: SignedDuration) -> Self {
+        Self(u32::try_from(span.as_millis()).unwrap_or(u32::MAX))
+    }
+
+    fn span(self) -> SignedDuration {
+        SignedDuration::from_millis(i64::from(self.0))
     }
 }
 
@@ -311,14 +430,14 @@ mod tests {
     use crate::record::StreamKind;
     use crate::words::{Identifier, Name};
 
-    fn put(asks: &mut Asks, number: usize, kind: AskKind) -> usize {
+    fn put(asks: &mut Asks, number: u32, kind: AskKind) -> usize {
         let name = Name::new(&alloc::format!("n{number}"));
-        let stream = Stream::new(StreamKind::Issuer, name.clone());
+        let stream = Stream::new(StreamKind::Issuer, name);
         let asking =
             Asking { kind, within: SignedDuration::from_secs(30), every: SignedDuration::ZERO };
         let mut out = Vec::new();
         let now = Timestamp::UNIX_EPOCH;
-        asks.put(now, &Subject::Issuer(name), &stream, &[asking], None, &mut out);
+        asks.put(now, Subject::Issuer(number), &stream, &[asking], None, &mut out);
         out.len()
     }
 
@@ -339,7 +458,7 @@ mod tests {
         let directory = AskKind::Directory { issuer: Name::new("ca") };
         assert_eq!(put(&mut asks, 1_000, directory), 1);
         asks.looks.leave();
-        let first_to_wait = Subject::Issuer(Name::new(&alloc::format!("n{LOOKS_AT_MOST}")));
+        let first_to_wait = Subject::Issuer(u32::try_from(LOOKS_AT_MOST).unwrap());
         assert_eq!(asks.admitted(), Some(first_to_wait));
     }
 }

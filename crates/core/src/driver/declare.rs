@@ -134,7 +134,7 @@ impl Driver {
     pub(super) fn wake_all(&mut self, work: &Work) {
         let ids: Vec<_> = self.state.certificates().map(|(id, ..)| id).collect();
         for id in ids {
-            self.wakes.set(&Subject::Certificate(id), Some(work.now));
+            self.wakes.set(Subject::Certificate(id), Some(work.now));
         }
     }
 }

@@ -34,20 +34,21 @@ impl Driver {
         let Some(subject) = self.subject_of(stream) else { return };
         let failed = matches!(reply, Reply::Failed(_));
         let not_before = retry_at(&reply);
-        match self.asks.answered(work.now, &subject, ask, not_before, failed) {
+        match self.asks.answered(work.now, subject, ask, not_before, failed) {
             // What tells nothing new changes no decision, and nearly all answers are of this kind.
             // One that does tell becomes a record, and its subject is decided on all the same.
-            Some(again) => self.wakes.postpone(&subject, again, work.now),
+            Some(again) => self.wakes.postpone(subject, again, work.now),
             None => {
-                work.dirty.insert(subject.clone());
+                work.dirty.insert(subject);
             }
         }
         self.blame_asked(work, ask, &reply);
         match subject {
             Subject::Instance => {}
-            Subject::Issuer(name) => {
+            Subject::Issuer(_) => {
                 if let Reply::Directory(facts) = reply {
-                    let known = self.state.issuers.get(&name).and_then(|i| i.directory.as_ref());
+                    let known =
+                        self.state.issuers.get(&stream.name).and_then(|i| i.directory.as_ref());
                     if known != Some(&facts) {
                         self.append(work, stream, Event::DirectorySeen(facts));
                         // Whether renewal information can be asked for is known only now.
@@ -67,7 +68,7 @@ impl Driver {
     pub(super) fn subject_of(&self, stream: &Stream) -> Option<Subject> {
         match stream.kind {
             StreamKind::Instance => Some(Subject::Instance),
-            StreamKind::Issuer => Some(Subject::Issuer(stream.name.clone())),
+            StreamKind::Issuer => self.issuers.find(&stream.name).map(Subject::Issuer),
             StreamKind::Certificate => self.state.id(&stream.name).map(Subject::Certificate),
             StreamKind::Solver | StreamKind::Target => None,
         }

@@ -58,8 +58,8 @@ impl Driver {
     }
 
     /// Returns until when a subject is not decided on, if deciding panicked.
-    pub(super) fn broken_until(&self, work: &Work, subject: &Subject) -> Option<Timestamp> {
-        let broken = self.broken.get(subject)?;
+    pub(super) fn broken_until(&self, work: &Work, subject: Subject) -> Option<Timestamp> {
+        let broken = self.broken.get(&subject)?;
         (work.now < broken.retry_at).then_some(broken.retry_at)
     }
 
@@ -67,14 +67,14 @@ impl Driver {
     pub(super) fn break_off(
         &mut self,
         work: &mut Work,
-        subject: &Subject,
+        subject: Subject,
         stream: &Stream,
         cause: Box<str>,
     ) {
-        let before = self.broken.get(subject).map_or(0, |broken| broken.failures);
+        let before = self.broken.get(&subject).map_or(0, |broken| broken.failures);
         let pause = AGAIN.get(usize::from(before)).or(AGAIN.last()).copied().unwrap_or_default();
         let (failures, retry_at) = (before.saturating_add(1), after(work.now, pause));
-        self.broken.insert(subject.clone(), Broken { failures, retry_at });
+        self.broken.insert(subject, Broken { failures, retry_at });
         self.lanes.queue(subject, None, false, Vec::new());
         self.wakes.set(subject, Some(retry_at));
         let code = Code::OurselvesPanicked;

@@ -42,20 +42,20 @@ impl Lanes {
     /// Puts a subject into the lanes that it wants, and out of the others.
     pub(super) fn queue(
         &mut self,
-        subject: &Subject,
+        subject: Subject,
         urgency: Option<Urgency>,
         is_failing: bool,
         mut lanes: Vec<Lane>,
     ) {
-        if lanes.is_empty() && !self.places.contains_key(subject) {
+        if lanes.is_empty() && !self.places.contains_key(&subject) {
             return;
         }
         lanes.sort();
         lanes.dedup();
         let place = Place { urgency, is_failing };
-        for (lane, before) in self.places.remove(subject).unwrap_or_default() {
+        for (lane, before) in self.places.remove(&subject).unwrap_or_default() {
             if let Some(queue) = self.queues.get_mut(&lane) {
-                queue.of(before).remove(&(before, subject.clone()));
+                queue.of(before).remove(&(before, subject));
             }
         }
         if lanes.is_empty() {
@@ -63,29 +63,29 @@ impl Lanes {
         }
         for lane in &lanes {
             let queue = self.queues.entry(lane.clone()).or_default();
-            queue.of(place).insert((place, subject.clone()));
+            queue.of(place).insert((place, subject));
             self.touched.insert(lane.clone());
         }
         let places = lanes.into_iter().map(|lane| (lane, place)).collect();
-        self.places.insert(subject.clone(), places);
+        self.places.insert(subject, places);
     }
 
     /// Returns whether a subject waits anywhere.
-    pub(super) fn has(&self, subject: &Subject) -> bool {
-        self.places.contains_key(subject)
+    pub(super) fn has(&self, subject: Subject) -> bool {
+        self.places.contains_key(&subject)
     }
 
     /// Takes a subject out of a lane.
-    pub(super) fn forget(&mut self, lane: &Lane, subject: &Subject) {
-        let Some(places) = self.places.get_mut(subject) else { return };
+    pub(super) fn forget(&mut self, lane: &Lane, subject: Subject) {
+        let Some(places) = self.places.get_mut(&subject) else { return };
         if let Some(at) = places.iter().position(|(own, _)| own == lane) {
             let (_, place) = places.swap_remove(at);
             if let Some(queue) = self.queues.get_mut(lane) {
-                queue.of(place).remove(&(place, subject.clone()));
+                queue.of(place).remove(&(place, subject));
             }
         }
         if places.is_empty() {
-            self.places.remove(subject);
+            self.places.remove(&subject);
         }
     }
 
@@ -151,7 +151,7 @@ impl Lanes {
         let failing = queue.failing.first().filter(|_| gate.opens_for_failing_at <= now);
         let first = waiting.into_iter().chain(failing).min();
         if let Some((_, subject)) = first {
-            return Some(subject.clone());
+            return Some(*subject);
         }
         let fresh = (!queue.waiting.is_empty()).then_some(gate.opens_at);
         let failing = (!queue.failing.is_empty()).then_some(gate.opens_for_failing_at);

@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use super::asks::Asks;
 use super::isolate::{Isolate, unprotected};
 use super::lanes::Lanes;
-use super::settle::Wakes;
-use super::{Driver, Step, Subject, Work};
+use super::wakes::Wakes;
+use super::{Driver, Issuers, Step, Subject, Work};
 use crate::action::Outcome;
 use crate::decide::Draw;
 use crate::event::{Decoded, Empty, Ended, Event, InstanceStarted};
@@ -136,6 +136,7 @@ impl Loader {
             halted: false,
             isolate: self.isolate,
             broken: BTreeMap::new(),
+            issuers: Issuers::default(),
         };
         let mut work = Work::new(now, Draw(draw));
         let started = InstanceStarted { version: version.into() };
@@ -150,10 +151,12 @@ impl Loader {
         }
         let certificates: Vec<_> = driver.state.certificates().map(|(id, ..)| id).collect();
         for id in certificates {
-            driver.wakes.set(&Subject::Certificate(id), Some(now));
+            driver.wakes.set(Subject::Certificate(id), Some(now));
         }
         let issuers: Vec<_> = driver.state.issuers.keys().cloned().collect();
-        work.dirty.extend(issuers.into_iter().map(Subject::Issuer));
+        for name in issuers {
+            work.dirty.insert(Subject::Issuer(driver.issuers.number(&name)));
+        }
         driver.settle(&mut work);
         let step = driver.finish(work, Vec::new());
         (driver, step)

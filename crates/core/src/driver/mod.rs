@@ -22,8 +22,11 @@ mod hear;
 mod isolate;
 mod lanes;
 mod load;
+mod moment;
+mod quiet;
 mod removal;
 mod settle;
+mod wakes;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -45,7 +48,7 @@ use crate::words::{Name, Permille};
 use asks::Asks;
 use isolate::Broken;
 use lanes::Lanes;
-use settle::Wakes;
+use wakes::Wakes;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,15 +131,39 @@ pub struct Driver {
     isolate: Isolate,
     /// On whom deciding panicked.
     broken: BTreeMap<Subject, Broken>,
+    issuers: Issuers,
+}
+
+/// Issuers by number, so that a subject takes eight bytes. Only in memory.
+#[derive(Debug, Default)]
+struct Issuers(Vec<Name>);
+
+impl Issuers {
+    /// Returns an issuer's number; it is given one if it has none.
+    fn number(&mut self, name: &Name) -> u32 {
+        self.find(name).unwrap_or_else(|| {
+            self.0.push(name.clone());
+            u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX)
+        })
+    }
+
+    fn find(&self, name: &Name) -> Option<u32> {
+        let place = self.0.iter().position(|known| known == name)?;
+        u32::try_from(place).ok()
+    }
+
+    fn get(&self, number: u32) -> Option<&Name> {
+        self.0.get(number as usize)
+    }
 }
 
 /// Whom a decision is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Subject {
     /// This instance.
     Instance,
-    /// An issuer.
-    Issuer(Name),
+    /// An issuer, by its number.
+    Issuer(u32),
     /// A certificate.
     Certificate(CertificateId),
 }
@@ -292,20 +319,24 @@ impl Driver {
             epoch: self.epoch,
             body: event.body().into(),
         });
-        self.touch(work, stream);
+        self.touch(work, stream, matches!(event, Event::Ended(_)));
     }
 
-    fn touch(&mut self, work: &mut Work, stream: &Stream) {
+    fn touch(&mut self, work: &mut Work, stream: &Stream, is_end: bool) {
         match stream.kind {
             StreamKind::Instance => {
                 work.dirty.insert(Subject::Instance);
             }
             StreamKind::Issuer => {
-                work.dirty.insert(Subject::Issuer(stream.name.clone()));
+                let number = self.issuers.number(&stream.name);
+                work.dirty.insert(Subject::Issuer(number));
                 self.lanes.touch_issuer(&stream.name);
             }
             StreamKind::Certificate => {
                 if let Some(id) = self.state.id(&stream.name) {
+                    if is_end {
+                        self.asks.outdate(Subject::Certificate(id));
+                    }
                     work.dirty.insert(Subject::Certificate(id));
                 }
             }

@@ -1,7 +1,6 @@
 //! Settling: deciding on everyone concerned until nothing more follows.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use jiff::{SignedDuration, Timestamp};
@@ -27,55 +26,6 @@ const ROUNDS: usize = 64;
 /// When to decide on it again if deciding did not settle.
 const UNSETTLED_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
-/// Who is to be woken when.
-#[derive(Debug, Default)]
-pub(super) struct Wakes {
-    by_time: BTreeSet<(Timestamp, Subject)>,
-    by_subject: BTreeMap<Subject, Timestamp>,
-}
-
-impl Wakes {
-    pub(super) fn set(&mut self, subject: &Subject, at: Option<Timestamp>) {
-        match at {
-            Some(at) => {
-                let before = self.by_subject.insert(subject.clone(), at);
-                if before != Some(at) {
-                    if let Some(before) = before {
-                        self.by_time.remove(&(before, subject.clone()));
-                    }
-                    self.by_time.insert((at, subject.clone()));
-                }
-            }
-            None => {
-                if let Some(before) = self.by_subject.remove(subject) {
-                    self.by_time.remove(&(before, subject.clone()));
-                }
-            }
-        }
-    }
-
-    /// Moves a wake to a later moment; one that is due already stays.
-    pub(super) fn postpone(&mut self, subject: &Subject, at: Timestamp, now: Timestamp) {
-        if self.by_subject.get(subject).is_none_or(|due| *due > now) {
-            self.set(subject, Some(at));
-        }
-    }
-
-    pub(super) fn next(&self) -> Option<Timestamp> {
-        self.by_time.first().map(|(at, _)| *at)
-    }
-
-    fn pop_due(&mut self, now: Timestamp) -> Option<Subject> {
-        let (at, _) = self.by_time.first()?;
-        if *at > now {
-            return None;
-        }
-        let (_, subject) = self.by_time.pop_first()?;
-        self.by_subject.remove(&subject);
-        Some(subject)
-    }
-}
-
 /// What was decided on a subject, and its place among those who want something.
 #[derive(Debug, Default)]
 struct Decided {
@@ -91,7 +41,7 @@ impl Driver {
         let mut left = SUBJECTS_IN_A_CALL;
         loop {
             while let Some(subject) = self.next_subject(work, &mut left) {
-                self.decide(work, &subject);
+                self.decide(work, subject);
             }
             if !self.admit(work) {
                 return;
@@ -107,20 +57,21 @@ impl Driver {
         self.asks.admitted().or_else(|| self.wakes.pop_due(work.now))
     }
 
-    fn decide(&mut self, work: &mut Work, subject: &Subject) {
+    fn decide(&mut self, work: &mut Work, subject: Subject) {
         match subject {
             Subject::Instance => self.decide_instance(work),
-            Subject::Issuer(name) => {
+            Subject::Issuer(number) => {
+                let Some(name) = self.issuers.get(number) else { return };
                 let stream = Stream::new(StreamKind::Issuer, name.clone());
                 self.decide_until_settled(work, subject, &stream);
             }
             Subject::Certificate(id) => {
-                let Some(name) = self.state.name(*id) else { return };
+                let Some(name) = self.state.name(id) else { return };
                 let stream = Stream::new(StreamKind::Certificate, name.clone());
                 self.decide_until_settled(work, subject, &stream);
             }
         }
-        work.dirty.remove(subject);
+        work.dirty.remove(&subject);
     }
 
     fn decide_instance(&mut self, work: &mut Work) {
@@ -131,10 +82,10 @@ impl Driver {
         for event in events {
             self.append(work, &Stream::instance(), event);
         }
-        self.wakes.set(&Subject::Instance, again_at);
+        self.wakes.set(Subject::Instance, again_at);
     }
 
-    fn decide_until_settled(&mut self, work: &mut Work, subject: &Subject, stream: &Stream) {
+    fn decide_until_settled(&mut self, work: &mut Work, subject: Subject, stream: &Stream) {
         if self.is_quarantined(stream) {
             return;
         }
@@ -149,7 +100,7 @@ impl Driver {
                 Ok(None) => return,
                 Err(cause) => return self.break_off(work, subject, stream, cause),
             };
-            self.broken.remove(subject);
+            self.broken.remove(&subject);
             if decided.decision.events.is_empty() {
                 self.take_up(work, subject, stream, decided);
                 return;
@@ -165,25 +116,26 @@ impl Driver {
     fn decision(
         &self,
         work: &Work,
-        subject: &Subject,
+        subject: Subject,
         stream: &Stream,
     ) -> Result<Option<Decided>, Box<str>> {
         let cx = self.context(work);
         self.isolated(stream, || match subject {
             Subject::Instance => None,
-            Subject::Issuer(name) => {
+            Subject::Issuer(number) => {
+                let name = self.issuers.get(number)?;
                 let issuer = self.state.issuers.get(name)?;
                 let decision = decide::issuer(&cx, name, issuer);
                 Some(Decided { decision, ..Decided::default() })
             }
             Subject::Certificate(id) => {
-                let certificate = self.state.certificate(*id)?;
-                let decision = decide::certificate(&cx, self.state.name(*id)?, certificate);
+                let certificate = self.state.certificate(id)?;
+                let decision = decide::certificate(&cx, self.state.name(id)?, certificate);
                 let mut decided = Decided { decision, ..Decided::default() };
                 if !decided.decision.wants.is_empty() || self.lanes.has(subject) {
                     // Its place in the lanes changes when the reserve begins.
                     decided.reserve_at = Some(decide::Runway::of(certificate).reserve_at());
-                    decided.urgency = Some(Urgency::of(&cx, *id, certificate));
+                    decided.urgency = Some(Urgency::of(&cx, id, certificate));
                     decided.is_failing = certificate.attempt.is_doomed();
                 }
                 Some(decided)
@@ -192,7 +144,7 @@ impl Driver {
     }
 
     /// Takes up a settled decision: incidents, asks, places in lanes, the next wake.
-    fn take_up(&mut self, work: &mut Work, subject: &Subject, stream: &Stream, decided: Decided) {
+    fn take_up(&mut self, work: &mut Work, subject: Subject, stream: &Stream, decided: Decided) {
         let Decided { decision, reserve_at, urgency, is_failing } = decided;
         let open = self.state.history(stream).map_or(&[][..], |history| &history.incidents);
         let mut wake_at = decision.wake_at;
@@ -241,14 +193,14 @@ impl Driver {
     fn admit(&mut self, work: &mut Work) -> bool {
         let mut any = false;
         while let Some((lane, subject)) = self.lanes.next(&self.state, work.now) {
-            any |= self.admit_one(work, &lane, &subject);
+            any |= self.admit_one(work, &lane, subject);
         }
         any
     }
 
     /// Admits one act of a waiter: what it wants is decided afresh, since much may have changed
     /// while it waited.
-    fn admit_one(&mut self, work: &mut Work, lane: &Lane, subject: &Subject) -> bool {
+    fn admit_one(&mut self, work: &mut Work, lane: &Lane, subject: Subject) -> bool {
         let Some(stream) = self.stream_of(subject) else { return false };
         let decision = match self.decision(work, subject, &stream) {
             Ok(decided) => decided.unwrap_or_default().decision,
@@ -264,7 +216,7 @@ impl Driver {
         };
         let Some(act) = want.act else { return false };
         if let (Lane::Orders(issuer), Subject::Certificate(id)) = (lane, subject) {
-            self.spend(work, issuer, *id);
+            self.spend(work, issuer, id);
         }
         self.lanes.forget(lane, subject);
         let deadline_at = after(work.now, want.within);
@@ -281,12 +233,14 @@ impl Driver {
         self.append(work, &stream, Event::OrderAdmitted(admitted));
     }
 
-    fn stream_of(&self, subject: &Subject) -> Option<Stream> {
+    fn stream_of(&self, subject: Subject) -> Option<Stream> {
         match subject {
             Subject::Instance => Some(Stream::instance()),
-            Subject::Issuer(name) => Some(Stream::new(StreamKind::Issuer, name.clone())),
+            Subject::Issuer(number) => {
+                Some(Stream::new(StreamKind::Issuer, self.issuers.get(number)?.clone()))
+            }
             Subject::Certificate(id) => {
-                Some(Stream::new(StreamKind::Certificate, self.state.name(*id)?.clone()))
+                Some(Stream::new(StreamKind::Certificate, self.state.name(id)?.clone()))
             }
         }
     }

@@ -266,11 +266,15 @@ impl Deployment {
             }
             Outcome::Done(_) => {
                 let Some(leaf) = leaf else { return };
-                self.trouble = None;
                 self.step = match act {
                     ActKind::Stage { .. } => DeployStep::Staged { leaf },
                     ActKind::Validate { .. } => DeployStep::Validated { leaf },
-                    _ => DeployStep::Activated { leaf, at },
+                    _ => {
+                        // Only the whole going right ends what went wrong: a server that cannot be
+                        // reloaded takes files all the same, and would be hammered with them.
+                        self.trouble = None;
+                        DeployStep::Activated { leaf, at }
+                    }
                 };
             }
         }
@@ -279,5 +283,49 @@ impl Deployment {
     fn note(&mut self, at: Timestamp, failure: &Failure) {
         let before = self.trouble.take();
         self.trouble = Some(Box::new(Trouble::again(before.as_deref(), at, failure)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::Fact;
+    use crate::words::{Blame, BundleId, FailureKind};
+
+    #[test]
+    fn a_server_that_takes_files_and_does_not_reload_is_tried_at_growing_distances() {
+        let (target, certificate) = (Name::new("web"), Name::new("shop"));
+        let bundle = BundleId([7; 32]);
+        let stage = ActKind::Stage { target, certificate, bundle };
+        let (target, certificate) = (Name::new("web"), Name::new("shop"));
+        let activate = ActKind::Activate { target, certificate, bundle, take_over: false };
+        let failed = Outcome::Failed(Failure {
+            kind: FailureKind::Transient,
+            blame: Blame::Target(Name::new("web")),
+            attempted: "reload".into(),
+            cause: "exit status 1".into(),
+            problem: None,
+        });
+        let mut ledger = Deployment::new(Name::new("web"));
+        for times in 1..4 {
+            ledger.conclude(
+                Timestamp::UNIX_EPOCH,
+                &stage,
+                &Outcome::Done(Fact::Staged),
+                Some(1),
+                true,
+            );
+            ledger.conclude(Timestamp::UNIX_EPOCH, &activate, &failed, Some(1), true);
+            assert_eq!(ledger.trouble.as_ref().map(|trouble| trouble.failures), Some(times));
+        }
+        ledger.conclude(Timestamp::UNIX_EPOCH, &stage, &Outcome::Done(Fact::Staged), Some(1), true);
+        ledger.conclude(
+            Timestamp::UNIX_EPOCH,
+            &activate,
+            &Outcome::Done(Fact::Activated),
+            Some(1),
+            true,
+        );
+        assert_eq!(ledger.trouble, None);
     }
 }

@@ -39,6 +39,13 @@ use crate::words::{BundleId, Fingerprint, Name, Slot};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CertificateId(u32);
 
+impl CertificateId {
+    /// Returns the place, for what is kept beside the state.
+    pub(crate) const fn place(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Everything known.
 #[derive(Clone, Debug, Default)]
 pub struct State {
@@ -51,7 +58,9 @@ pub struct State {
     /// Targets.
     pub targets: BTreeMap<Name, Declared<TargetSpec>>,
     certificates: Vec<(Name, Certificate)>,
-    by_name: BTreeMap<Name, CertificateId>,
+    /// Certificates by the hash of their name: numbers are compared without going where the names
+    /// are.
+    by_name: BTreeSet<(u64, CertificateId)>,
 }
 
 /// Something declared that has no life of its own.
@@ -168,7 +177,10 @@ impl State {
     /// Returns where a certificate is.
     #[must_use]
     pub fn id(&self, name: &Name) -> Option<CertificateId> {
-        self.by_name.get(name).copied()
+        let hash = name.hash();
+        let first = (hash, CertificateId(0));
+        let alike = self.by_name.range(first..=(hash, CertificateId(u32::MAX)));
+        alike.map(|(_, id)| *id).find(|id| self.name(*id) == Some(name))
     }
 
     /// Returns a certificate.
@@ -229,8 +241,8 @@ impl State {
     fn add(&mut self, name: Name, certificate: Certificate) {
         // 2^32 certificates do not fit into any machine that this runs on.
         let id = CertificateId(u32::try_from(self.certificates.len()).unwrap_or(u32::MAX));
-        self.certificates.push((name.clone(), certificate));
-        self.by_name.insert(name, id);
+        self.by_name.insert((name.hash(), id));
+        self.certificates.push((name, certificate));
     }
 
     /// Returns the checkpoint of a stream: its whole state.

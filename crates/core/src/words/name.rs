@@ -24,6 +24,13 @@ impl Name {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns a hash of the name (FNV-1a, 64 bit), the same in every run.
+    pub(crate) fn hash(&self) -> u64 {
+        self.0.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
 }
 
 impl fmt::Display for Name {

@@ -120,17 +120,17 @@ impl World {
 
     /// Puts a question.
     pub(super) fn put(&mut self, ask: Ask) {
-        let at = after(self.now, throw_span(&mut self.dice, self.pace.ask));
-        if self.dice.chance(self.faults.unanswered) || at > ask.deadline_at {
+        let at = after(self.now, throw_span(&mut self.luck, self.pace.ask));
+        if self.luck.chance(self.faults.unanswered) || at > ask.deadline_at {
             let (at, ask) = (ask.deadline_at, Box::new(ask));
             let reply = Box::new(Reply::Failed(ask.kind.unanswered()));
             return self.plan(at, Happening::Reply { ask, reply });
         }
-        if self.dice.chance(self.faults.stale) {
+        if self.luck.chance(self.faults.stale) {
             let targets = self.targets_of(&ask);
             let (reply, _) = self.outside.answer(&ask, &targets, self.now);
             self.follow_up();
-            let at = after(at, throw_span(&mut self.dice, self.pace.act)).min(ask.deadline_at);
+            let at = after(at, throw_span(&mut self.luck, self.pace.act)).min(ask.deadline_at);
             return self.plan(at, Happening::Reply { ask: Box::new(ask), reply: Box::new(reply) });
         }
         self.plan(at, Happening::Answer { ask: Box::new(ask) });

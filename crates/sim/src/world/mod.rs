@@ -23,13 +23,14 @@ mod fault;
 mod journal;
 mod outside;
 mod process;
+mod quiet;
 mod scenario;
 mod shelf;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use perennial_core::action::{Act, ActId, Ask, Outcome, Reply};
+use perennial_core::action::{Act, ActId, ActKind, Ask, Outcome, Reply};
 use perennial_core::driver::{Driver, Input, Isolate, Step};
 use perennial_core::intent::Intent;
 use perennial_core::record::Record;
@@ -115,7 +116,10 @@ pub struct World {
     intent: Intent,
     now: Timestamp,
     begins_at: Timestamp,
+    /// For acts and what follows from them.
     dice: Dice,
+    /// For asks and commits, of which there are more or fewer without anything else happening.
+    luck: Dice,
     heap: BTreeMap<(Timestamp, u64), Happening>,
     sequence: u64,
     driver: Option<Driver>,
@@ -127,6 +131,12 @@ pub struct World {
     woken_at: Option<(Timestamp, u64)>,
     same_instant: u64,
     steps: u64,
+    seed: u64,
+    passes_over: bool,
+    /// When anything outside last changed that was not the process's own doing.
+    changed_at: Timestamp,
+    /// When something outside changes by itself, as far as that is known.
+    changes_at: Option<Timestamp>,
 }
 
 /// How many happenings may share an instant before something is taken to spin.
@@ -158,6 +168,7 @@ impl World {
             now: begins_at,
             begins_at,
             dice: Dice::new(seed ^ 0x5eed),
+            luck: Dice::new(seed ^ 0x10cc),
             heap: BTreeMap::new(),
             sequence: 0,
             driver: None,
@@ -169,6 +180,10 @@ impl World {
             woken_at: None,
             same_instant: 0,
             steps: 0,
+            seed,
+            passes_over: false,
+            changed_at: begins_at,
+            changes_at: None,
         };
         world.plan(begins_at, Happening::Start);
         if rigour == Rigour::Full {
@@ -248,6 +263,9 @@ impl World {
         while let Some((at, _)) = self.heap.first_key_value().map(|(key, _)| *key)
             && at <= end
         {
+            if self.passes_over {
+                self.pass_over(end);
+            }
             self.next();
         }
         self.now = self.now.max(end);
@@ -297,7 +315,12 @@ impl World {
                 }
             }
             Happening::Durable { through } => self.commit(through),
-            Happening::Effect { act } => self.take_effect(&act),
+            Happening::Effect { act } => {
+                if matches!(act.kind, ActKind::Activate { .. }) {
+                    self.changes_at = None;
+                }
+                self.take_effect(&act);
+            }
             Happening::Outcome { act, outcome } => self.hand_in(act, *outcome),
             Happening::Answer { ask } => self.answer(*ask),
             Happening::Reply { ask, reply } => self.reply(*ask, *reply),
@@ -307,7 +330,10 @@ impl World {
                 self.tick();
                 self.plan(after(at, TICK), Happening::Tick);
             }
-            Happening::Change(change) => change(self),
+            Happening::Change(change) => {
+                (self.changed_at, self.changes_at) = (at, None);
+                change(self);
+            }
         }
     }
 
@@ -318,9 +344,18 @@ impl World {
         }
     }
 
+    /// Returns the chance that the driver is given: by the time, so that it does not depend on how
+    /// often it was called before.
+    fn draw(&self) -> u64 {
+        let nanos = self.now.as_nanosecond();
+        let [low, high] = [nanos, nanos >> 64]
+            .map(|part| u64::try_from(part & i128::from(u64::MAX)).unwrap_or_default());
+        Dice::new(self.seed ^ low.wrapping_mul(0xd6e8_feb8_6659_fd93) ^ high).throw()
+    }
+
     /// Calls the driver, and does what it says.
     fn tell(&mut self, input: Input) {
-        let draw = self.dice.throw();
+        let draw = self.draw();
         let Some(driver) = &mut self.driver else { return };
         self.steps += 1;
         let step = driver.on(input, self.now, draw);
@@ -333,7 +368,7 @@ impl World {
 
     /// Deciding twice is deciding once: a call at the same instant follows with nothing.
     fn decide_twice(&mut self) {
-        let draw = self.dice.throw();
+        let draw = self.draw();
         let Some(driver) = &mut self.driver else { return };
         let step = driver.on(Input::Time, self.now, draw);
         if !step.append.records.is_empty() || !step.asks.is_empty() || !step.acts.is_empty() {
@@ -352,7 +387,7 @@ impl World {
         if !append.records.is_empty() {
             let through = append.number;
             self.journal.write(append);
-            let span = fault::throw_span(&mut self.dice, self.pace.commit);
+            let span = fault::throw_span(&mut self.luck, self.pace.commit);
             self.plan(after(self.now, span), Happening::Durable { through });
         }
         for act in acts {

@@ -21,7 +21,7 @@ impl World {
             loader.record(record);
         }
         self.epoch += 1;
-        let draw = self.dice.throw();
+        let draw = self.draw();
         let (driver, step) = loader.start("0.1.0", self.epoch, self.now, draw);
         let damaged = |stream: &Stream| self.journal.damaged().contains(stream);
         if let Some((stream, cause)) = driver.quarantined().iter().find(|(s, _)| !damaged(s)) {
@@ -36,7 +36,7 @@ impl World {
     /// Passes a boundary; returns whether the process died there.
     pub(super) fn pass_boundary(&mut self) -> bool {
         self.boundaries += 1;
-        let dies = self.dies_at.contains(&self.boundaries) | self.dice.chance(self.faults.crashes);
+        let dies = self.dies_at.contains(&self.boundaries) | self.luck.chance(self.faults.crashes);
         if dies {
             self.crash();
         }
@@ -90,7 +90,7 @@ impl World {
         if self.driver.is_none() || self.pass_boundary() {
             return;
         }
-        if self.dice.chance(self.faults.failing_commits) {
+        if self.luck.chance(self.faults.failing_commits) {
             return self.tell(Input::CommitFailed);
         }
         let checks = &mut self.checks;

@@ -58,6 +58,10 @@ pub struct Ca {
     /// What is wrong with it.
     pub faults: CaFaults,
     dice: Dice,
+    /// What goes wrong with requests is thrown apart, so that asking more often does not change what
+    /// is made.
+    luck: Dice,
+    has_revoked: bool,
     last_id: u64,
     accounts: BTreeMap<AccountId, Account>,
     bound: BTreeSet<Box<str>>,
@@ -79,11 +83,14 @@ pub struct Ca {
 impl Ca {
     /// Opens a CA.
     #[must_use]
-    pub fn new(config: CaConfig, dice: Dice) -> Self {
+    pub fn new(config: CaConfig, mut dice: Dice) -> Self {
+        let luck = dice.split();
         Self {
             config,
             faults: CaFaults::default(),
             dice,
+            luck,
+            has_revoked: false,
             last_id: 0,
             accounts: BTreeMap::new(),
             bound: BTreeSet::new(),
@@ -103,14 +110,23 @@ impl Ca {
     pub fn ask(&mut self, request: &CaRequest, now: Timestamp) -> CaReply {
         let after = self.faults.slow;
         // Thrown for every request, so that an outage does not shift later throws.
-        let refuse_nonce = self.dice.chance(self.faults.bad_nonces);
-        let lose = self.dice.chance(self.faults.lost_answers);
+        let refuse_nonce = self.luck.chance(self.faults.bad_nonces);
+        let lose = self.luck.chance(self.faults.lost_answers);
         if self.faults.outage == Outage::Unreachable {
             return CaReply { after, delivery: Delivery::Unreachable };
         }
         let answer = self.answer(request, refuse_nonce, now).unwrap_or_else(CaAnswer::from);
         let delivery = if lose { Delivery::Lost } else { Delivery::Answer(Box::new(answer)) };
         CaReply { after, delivery }
+    }
+
+    /// Returns whether what is asked regularly, the directory and renewal information, is answered
+    /// as before until something is changed here.
+    #[must_use]
+    pub fn answers_alike(&self) -> bool {
+        let CaFaults { outage, slow, lost_answers, incident, .. } = &self.faults;
+        let is_whole = *outage == Outage::None && slow.is_zero() && incident.is_none();
+        is_whole && *lost_answers == perennial_core::words::Permille::default() && !self.has_revoked
     }
 
     /// Takes out what the CA needs done, oldest first.
