@@ -307,25 +307,15 @@ mod tests {
             problem: None,
         });
         let mut ledger = Deployment::new(Name::new("web"));
+        let staged = Outcome::Done(Fact::Staged);
+        let at = Timestamp::UNIX_EPOCH;
         for times in 1..4 {
-            ledger.conclude(
-                Timestamp::UNIX_EPOCH,
-                &stage,
-                &Outcome::Done(Fact::Staged),
-                Some(1),
-                true,
-            );
-            ledger.conclude(Timestamp::UNIX_EPOCH, &activate, &failed, Some(1), true);
+            ledger.conclude(at, &stage, &staged, false, Some(1));
+            ledger.conclude(at, &activate, &failed, false, Some(1));
             assert_eq!(ledger.trouble.as_ref().map(|trouble| trouble.failures), Some(times));
         }
-        ledger.conclude(Timestamp::UNIX_EPOCH, &stage, &Outcome::Done(Fact::Staged), Some(1), true);
-        ledger.conclude(
-            Timestamp::UNIX_EPOCH,
-            &activate,
-            &Outcome::Done(Fact::Activated),
-            Some(1),
-            true,
-        );
+        ledger.conclude(at, &stage, &staged, false, Some(1));
+        ledger.conclude(at, &activate, &Outcome::Done(Fact::Activated), false, Some(1));
         assert_eq!(ledger.trouble, None);
     }
 }

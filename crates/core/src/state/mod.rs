@@ -7,8 +7,10 @@ mod endpoint;
 mod few;
 mod history;
 mod instance;
+mod interner;
 mod issued;
 mod issuer;
+mod share;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -61,6 +63,7 @@ pub struct State {
     /// Certificates by the hash of their name: numbers are compared without going where the names
     /// are.
     by_name: BTreeSet<(u64, CertificateId)>,
+    interner: interner::Interner,
 }
 
 /// Something declared that has no life of its own.
@@ -126,11 +129,17 @@ impl State {
                 fold_declared(&mut self.targets, stream, version, at, event, spec)?;
             }
             StreamKind::Certificate => match (self.certificate_mut(name), event) {
-                (Some(certificate), _) => certificate.fold(version, at, event),
+                (Some(certificate), _) => {
+                    certificate.fold(version, at, event);
+                    if share::brings_much(event) {
+                        self.share(name);
+                    }
+                }
                 (None, Event::CertificateDeclared(spec)) => {
                     let mut certificate = Certificate::new(spec.clone(), at);
                     certificate.fold(version, at, event);
                     self.add(name.clone(), certificate);
+                    self.share(name);
                 }
                 (None, _) => return Err(before_declared(stream, event)),
             },
@@ -238,6 +247,13 @@ impl State {
         self.certificates.get_mut(id.0 as usize).map(|(_, certificate)| certificate)
     }
 
+    fn share(&mut self, name: &Name) {
+        let Some(id) = self.id(name) else { return };
+        if let Some((_, certificate)) = self.certificates.get_mut(id.place()) {
+            certificate.share(&mut self.interner);
+        }
+    }
+
     fn add(&mut self, name: Name, certificate: Certificate) {
         // 2^32 certificates do not fit into any machine that this runs on.
         let id = CertificateId(u32::try_from(self.certificates.len()).unwrap_or(u32::MAX));
@@ -297,6 +313,7 @@ impl State {
             StreamKind::Certificate => {
                 let mut certificate: Certificate = serde_json::from_str(text).map_err(why)?;
                 certificate.history.version = version;
+                certificate.share(&mut self.interner);
                 match self.certificate_mut(&name) {
                     Some(own) => *own = certificate,
                     None => self.add(name, certificate),
