@@ -61,7 +61,6 @@ pub struct Ca {
     /// What goes wrong with requests is thrown apart, so that asking more often does not change what
     /// is made.
     luck: Dice,
-    has_revoked: bool,
     last_id: u64,
     accounts: BTreeMap<AccountId, Account>,
     bound: BTreeSet<Box<str>>,
@@ -90,7 +89,6 @@ impl Ca {
             faults: CaFaults::default(),
             dice,
             luck,
-            has_revoked: false,
             last_id: 0,
             accounts: BTreeMap::new(),
             bound: BTreeSet::new(),
