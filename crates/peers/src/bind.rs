@@ -100,8 +100,11 @@ fn config(options: &DnsOptions, addr: SocketAddr, dir: &Path) -> String {
     let mut authority = String::new();
     for zone in &options.zones {
         let (name, file) = (format!("{}.", zone.name), zone.file_name());
-        let _ =
-            writeln!(resolver, "  zone \"{name}\" {{ type primary; file \"{file}\";{grant} }};");
+        let signed = if zone.signed { " dnssec-policy default; inline-signing yes;" } else { "" };
+        let _ = writeln!(
+            resolver,
+            "  zone \"{name}\" {{ type primary; file \"{file}\";{grant}{signed} }};"
+        );
         let _ = writeln!(authority, "  zone \"{name}\" {{ in-view \"resolver\"; }};");
     }
     for (zone, to) in &options.forwards {

@@ -34,6 +34,8 @@ pub struct Zone {
     /// before them unless they contain one, and an `NS` (`ns`, with the server's address) unless a
     /// line says `@ NS`.
     pub records: String,
+    /// Whether the server signs it, with keys of its own making (BIND only).
+    pub signed: bool,
 }
 
 /// A key that signs updates (HMAC-SHA256, RFC 8945).
@@ -71,7 +73,15 @@ impl Zone {
     /// A zone with records.
     #[must_use]
     pub fn new(name: &str, records: &str) -> Self {
-        Self { name: name.trim_end_matches('.').to_owned(), records: records.to_owned() }
+        let (name, records) = (name.trim_end_matches('.').to_owned(), records.to_owned());
+        Self { name, records, signed: false }
+    }
+
+    /// The server signs it, with keys of its own making (BIND only).
+    #[must_use]
+    pub const fn signed(mut self) -> Self {
+        self.signed = true;
+        self
     }
 
     /// Returns the name of the zone's file.

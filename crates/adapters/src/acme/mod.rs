@@ -47,6 +47,7 @@ use perennial_core::words::{
 use perennial_wire::clock::Clock;
 use perennial_wire::http::Http;
 use perennial_wire::shelf::Shelf;
+use perennial_wire::tls::{Roots, leads_to_root};
 use perennial_wire::x509;
 
 pub use eab::{Eab, EabError};
@@ -65,6 +66,8 @@ pub struct Settings {
     pub directory: Box<str>,
     /// The binding to an account that the CA knows by other means, if it demands one.
     pub eab: Option<Eab>,
+    /// The roots that clients of its leaves have.
+    pub roots: Roots,
 }
 
 /// A client of one CA.
@@ -257,7 +260,8 @@ impl Client {
         let answer = self.post_as(STEP, account, chain, request::POST_AS_GET).await?;
         let unreadable = |e: x509::X509Error| Stopped::unreadable(STEP)(e.to_string());
         let chain = x509::Chain::from_pem(&answer.body).map_err(unreadable)?;
-        let facts = chain.facts().map_err(unreadable)?;
+        let mut facts = chain.facts().map_err(unreadable)?;
+        facts.trusted = Some(leads_to_root(&chain, &facts, self.now(), &self.settings.roots));
         let kept = self.shelf.keep_chain(facts.fingerprint, chain.to_pem().as_bytes());
         kept.map_err(|error| Stopped::ours(STEP, error.to_string()))?;
         let alternates = link::links(&answer, "alternate").len();

@@ -5,6 +5,7 @@
 //! and by the roots that clients of that endpoint trust; which leaf ought to be there is core's
 //! matter. A leaf that is fine otherwise is looked up on its CA's list of the revoked. Addresses that this machine has no way to are reported as such, never left out.
 
+mod tlsa;
 mod trouble;
 
 use std::net::{IpAddr, SocketAddr};
@@ -129,7 +130,10 @@ impl Probe {
         }
         let found = self.addresses(endpoint).await;
         let found = found.map_err(|trouble| failure(&attempted(), &trouble))?;
-        let met = self.meet(&found.addresses, name).await;
+        let (met, tlsa) = tokio::join!(
+            self.meet(&found.addresses, name),
+            tlsa::look_up(&self.resolver, name, endpoint.port, self.timeout)
+        );
         // What one address sends may complete what another one leaves out.
         let mut known = self.known.clone();
         let chains = met.iter().filter_map(|(_, met)| met.as_ref().ok());
@@ -155,7 +159,7 @@ impl Probe {
                 cause: (!causes.is_empty()).then(|| causes.join("; ").into()),
             }
         });
-        Ok(Sight { handshakes: seen.collect(), tlsa: None })
+        Ok(Sight { handshakes: seen.collect(), tlsa })
     }
 
     /// Makes one fresh handshake with each address, all at once, in the order of the addresses.

@@ -7,9 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 use perennial_adapters::probe::Probe;
 use perennial_core::action::{AskKind, Reply};
 use perennial_core::intent::{EndpointSpec, Serves};
-use perennial_core::words::{Handshake, Identifier, Name, Sight, SightState};
+use perennial_core::words::{
+    Fingerprint, Handshake, Identifier, Name, Sight, SightState, TlsaRecord, TlsaSelector, TlsaSet,
+    TlsaUsage,
+};
 use perennial_peers::{
-    Authority, DnsOptions, Knot, Minted, Nginx, NginxOptions, Port, Server, Zone, self_signed,
+    Authority, Bind, DnsOptions, Knot, Minted, Nginx, NginxOptions, Port, Server, Zone,
+    self_signed, until,
 };
 use perennial_wire::clock::Clock;
 use perennial_wire::dns::Resolver;
@@ -173,6 +177,46 @@ async fn two_addresses_with_different_leaves_and_a_declared_origin_are_each_seen
     assert!(
         [&usual, &origin].iter().all(|s| s.handshakes.iter().all(|h| h.state == SightState::Ok))
     );
+}
+
+#[tokio::test]
+async fn tlsa_records_are_told_where_the_zone_is_signed() {
+    let ca = Ca::new();
+    let port = Port::free().unwrap();
+    let servers = vec![ca.good(port.on(1))];
+    let _nginx = Nginx::start(NginxOptions { servers, raw: String::new() }).await.unwrap();
+    let (digest, key) = ("ab".repeat(32), "cd".repeat(64));
+    let records = format!(
+        "@ A 127.0.0.1\n_{port}._tcp TLSA 3 1 1 {digest}\n_{port}._tcp TLSA 2 0 2 {key}\n",
+        port = port.number()
+    );
+    let zone = Zone::new("shop.test", &records);
+    let unsigned = Bind::start(DnsOptions::serving([zone.clone()])).await.unwrap();
+    let signed = Bind::start(DnsOptions::serving([zone.signed()])).await.unwrap();
+    let look = async |dns: &Bind| {
+        let probe = ca.probe(Resolver::recursive(vec![dns.addr()]));
+        see(&probe, &endpoint(port.number(), None)).await.tlsa.unwrap()
+    };
+    assert_eq!(look(&unsigned).await, TlsaSet::default(), "such bind nobody");
+
+    // BIND signs what it has loaded a moment later.
+    let told = until("the zone is signed", Duration::from_secs(20), async || {
+        Some(look(&signed).await).filter(|set| !set.records.is_empty())
+    });
+    let told = told.await.unwrap();
+    assert_eq!(told.ttl_secs, 1);
+    let record = |usage, selector, digest| TlsaRecord { usage, selector, digest };
+    let expected = [
+        record(TlsaUsage::DaneTa, TlsaSelector::Certificate, None),
+        record(TlsaUsage::DaneEe, TlsaSelector::Key, Some(Fingerprint([0xab; 32]))),
+    ];
+    assert_eq!(*told.records, expected);
+
+    // Nobody answers, so nothing is known.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let resolver = Resolver::recursive(vec![silent.local_addr().unwrap()]);
+    let probe = ca.probe(resolver.with_timeout(Duration::from_millis(200)));
+    assert_eq!(see(&probe, &endpoint(port.number(), Some("127.0.0.1"))).await.tlsa, None);
 }
 
 #[tokio::test]

@@ -160,7 +160,11 @@ fn client(
         }
     };
     let directory = issuer.directory.as_str().into();
-    let settings = AcmeSettings { issuer: name.clone(), directory, eab };
+    let clients = match &issuer.roots {
+        None => Roots::mozilla(),
+        Some(path) => Roots::mozilla().and(&roots_of(name, path)?),
+    };
+    let settings = AcmeSettings { issuer: name.clone(), directory, eab, roots: clients };
     Ok(Client::new(settings, http, Arc::clone(shelf), time.logical()))
 }
 
@@ -326,7 +330,7 @@ fn probe(
     let mut private = BTreeMap::new();
     for (name, issuer) in &settings.issuers {
         let Some(path) = &issuer.roots else { continue };
-        match roots(name, path) {
+        match roots_of(name, path) {
             Ok(roots) => drop(private.insert(name, roots)),
             Err(error) => unfit.note_issuer(name, &error),
         }
@@ -346,7 +350,7 @@ fn probe(
     probe
 }
 
-fn roots(issuer: &Name, path: &Path) -> Result<Roots, RunError> {
+fn roots_of(issuer: &Name, path: &Path) -> Result<Roots, RunError> {
     let failed = failed("issuer", issuer);
     let pem = read(path).map_err(|e| failed(&e))?;
     Roots::from_pem(issuer.as_str(), &pem).map_err(|e| failed(&e))

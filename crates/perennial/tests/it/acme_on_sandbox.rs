@@ -70,8 +70,12 @@ impl World {
         let roots = Roots::Only(ca.api_root_pem().into());
         let http = Http::new(&http::Settings { roots, ..http::Settings::default() }).unwrap();
         let issuer = Name::new(ISSUER);
-        let settings =
-            Settings { issuer: issuer.clone(), directory: ca.directory().into(), eab: None };
+        let settings = Settings {
+            issuer: issuer.clone(),
+            directory: ca.directory().into(),
+            eab: None,
+            roots: perennial_wire::tls::Roots::mozilla(),
+        };
         let keys = Arc::new(Keys::default());
         let shelf: Arc<dyn Shelf> = Arc::clone(&keys) as _;
         let client = Client::new(settings, http, shelf, clock());

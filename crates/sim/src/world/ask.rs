@@ -207,10 +207,12 @@ fn sight_of(leaf: &LeafFacts, endpoint: &EndpointSpec, now: Timestamp) -> SightS
         SightState::NotYetValid
     } else if leaf.ends_at() < now {
         SightState::Expired
-    } else if leaf.covers(&endpoint.server_name) {
-        SightState::Ok
-    } else {
+    } else if !leaf.covers(&endpoint.server_name) {
         SightState::NameMismatch
+    } else if leaf.trusted == Some(false) {
+        SightState::Untrusted
+    } else {
+        SightState::Ok
     }
 }
 

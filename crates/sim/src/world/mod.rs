@@ -258,6 +258,11 @@ impl World {
         self.tell(Input::Renew { certificate: Name::new(certificate) });
     }
 
+    /// A person confirms the newest leaf.
+    pub fn confirm(&mut self, certificate: &str) {
+        self.tell(Input::Confirm { certificate: Name::new(certificate) });
+    }
+
     /// Runs until a moment.
     pub fn run_until(&mut self, end: Timestamp) {
         while let Some((at, _)) = self.heap.first_key_value().map(|(key, _)| *key)

@@ -5,6 +5,7 @@
 mod cases;
 mod crash;
 mod golden;
+mod held;
 mod quiet;
 mod story;
 mod swarm;

@@ -60,6 +60,8 @@ pub fn question(name: &str, kind: RecordType, recursion: Recursion) -> Result<Me
     message.add_query(Query::query(to_name(name)?, kind));
     let mut edns = Edns::new();
     edns.set_max_payload(UDP_PAYLOAD);
+    // Without signatures TLSA records bind nobody, so whether there are some is asked with them.
+    edns.set_dnssec_ok(kind == RecordType::TLSA);
     message.set_edns(edns);
     Ok(message)
 }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::rdata::CAA;
+use hickory_proto::rr::rdata::{CAA, TLSA};
 use hickory_proto::rr::{RData, RecordType};
 
 use super::walk::{ROOTS, Walk};
@@ -51,6 +51,11 @@ pub struct Lookup {
     pub exists: bool,
     /// The records of the type asked for, at the end of the chain.
     pub records: Vec<RData>,
+    /// Whether signatures came with the records: their zone is signed. They are asked for with TLSA
+    /// records only, and are not checked here.
+    pub signed: bool,
+    /// How long the records may be remembered, in seconds.
+    pub ttl_secs: u32,
     /// The zone that says so, as far as the answer names it: the apex of what does not exist.
     pub zone: Option<String>,
 }
@@ -100,6 +105,15 @@ impl Lookup {
     pub fn caa(&self) -> Vec<CAA> {
         self.each(|data| match data {
             RData::CAA(caa) => Some(caa.clone()),
+            _ => None,
+        })
+    }
+
+    /// Returns the TLSA records.
+    #[must_use]
+    pub fn tlsa(&self) -> Vec<TLSA> {
+        self.each(|data| match data {
+            RData::TLSA(tlsa) => Some(tlsa.clone()),
             _ => None,
         })
     }
@@ -198,7 +212,7 @@ impl Resolver {
     }
 
     async fn follow(&self, name: &str, kind: RecordType) -> Result<Lookup, DnsError> {
-        let mut chain = AliasChain { name: name.to_owned(), aliases: Vec::new() };
+        let mut chain = AliasChain::new(name);
         loop {
             let before = chain.aliases.len();
             let answered = self.ask(chain.end(), kind).await?;
@@ -211,8 +225,8 @@ impl Resolver {
                     && (code == ResponseCode::NXDomain || zone.is_some()));
             if settled {
                 let exists = !records.is_empty() || code != ResponseCode::NXDomain;
-                let AliasChain { name, aliases } = chain;
-                return Ok(Lookup { name, aliases, exists, records, zone });
+                let AliasChain { name, aliases, signed, ttl_secs } = chain;
+                return Ok(Lookup { name, aliases, exists, records, signed, ttl_secs, zone });
             }
         }
     }
@@ -250,9 +264,15 @@ impl Resolver {
 struct AliasChain {
     name: String,
     aliases: Vec<String>,
+    signed: bool,
+    ttl_secs: u32,
 }
 
 impl AliasChain {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), aliases: Vec::new(), signed: false, ttl_secs: u32::MAX }
+    }
+
     fn end(&self) -> &str {
         self.aliases.last().unwrap_or(&self.name)
     }
@@ -267,16 +287,24 @@ impl AliasChain {
             }
             let at_end = answered.message.answers.iter().filter(|r| to_text(&r.name) == end);
             let (mut records, mut link) = (Vec::new(), None);
+            let (mut signed, mut ttl_secs) = (false, u32::MAX);
             for record in at_end {
                 match &record.data {
-                    data if record.record_type() == kind => records.push(data.clone()),
+                    data if record.record_type() == kind => {
+                        records.push(data.clone());
+                        ttl_secs = ttl_secs.min(record.ttl);
+                    }
+                    _ if record.record_type() == RecordType::RRSIG => signed = true,
                     RData::CNAME(target) => link = Some(to_text(&target.0)),
                     _ => {}
                 }
             }
             match link {
                 Some(target) if records.is_empty() => self.push(target)?,
-                _ => return Ok(records),
+                _ => {
+                    (self.signed, self.ttl_secs) = (signed, ttl_secs);
+                    return Ok(records);
+                }
             }
         }
     }
@@ -313,7 +341,8 @@ fn localhost(name: &str, kind: RecordType) -> Option<Lookup> {
         _ => Vec::new(),
     };
     let name = name.to_owned();
-    Some(Lookup { name, aliases: Vec::new(), exists: true, records, zone: None })
+    let aliases = Vec::new();
+    Some(Lookup { name, aliases, exists: true, records, signed: false, ttl_secs: 0, zone: None })
 }
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";

@@ -156,6 +156,13 @@ pub fn judge_chain(
     Verdict { state, cause: (!causes.is_empty()).then(|| causes.join("; ")) }
 }
 
+/// Returns whether a chain leads to one of these roots, at a moment when its leaf is valid.
+#[must_use]
+pub fn leads_to_root(chain: &Chain, facts: &LeafFacts, at: Timestamp, roots: &Roots) -> bool {
+    EndEntityCert::try_from(chain.leaf())
+        .is_ok_and(|leaf| wrong_path(&leaf, chain, facts, at, roots, &[]).is_none())
+}
+
 /// What a look at one address comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {

@@ -26,7 +26,9 @@ use tokio::time;
 use crate::x509::Chain;
 
 pub(crate) use judge::path;
-pub use judge::{Judgement, Roots, RootsError, Verdict, judge_chain, judge_handshake};
+pub use judge::{
+    Judgement, Roots, RootsError, Verdict, judge_chain, judge_handshake, leads_to_root,
+};
 
 /// What one handshake showed.
 #[derive(Clone, Debug, PartialEq, Eq)]

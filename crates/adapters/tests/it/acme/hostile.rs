@@ -140,7 +140,12 @@ async fn meet(ca: &BadCa) -> (String, String) {
     };
     let http = Http::new(&settings).unwrap();
     let directory = ca.url("/directory").into();
-    let settings = Settings { issuer: Name::new(ISSUER), directory, eab: None };
+    let settings = Settings {
+        issuer: Name::new(ISSUER),
+        directory,
+        eab: None,
+        roots: perennial_wire::tls::Roots::mozilla(),
+    };
     let client = Client::new(settings, http, shelf, clock());
     let url = Url::from(&*ca.url("/account/1"));
     let account = AccountRef { issuer: Name::new(ISSUER), url, key };

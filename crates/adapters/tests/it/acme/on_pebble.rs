@@ -7,9 +7,10 @@ use perennial_adapters::acme::Eab;
 use perennial_core::action::{ActKind, AskKind, Outcome, Reply};
 use perennial_core::words::{
     AccountStatus, AuthorizationStatus, Blame, ChallengeKind, FailureKind, Identifier,
-    KeyAlgorithm, Name, OrderStatus, Slot, Url, blame_problem,
+    KeyAlgorithm, LeafFacts, Name, OrderStatus, Slot, Url, blame_problem,
 };
 use perennial_wire::mac::MacAlgorithm;
+use perennial_wire::tls::{Roots, leads_to_root};
 use perennial_wire::x509::Chain;
 
 use super::world::{
@@ -41,7 +42,13 @@ async fn a_leaf_is_issued_for_names_and_an_address_through_refused_nonces() {
     assert_eq!(leaf.key, world.shelf.pair(&key).id());
     assert!(leaf.for_servers && leaf.chain_in_order && leaf.ari_id.is_some());
     let kept = world.shelf.chain(leaf.fingerprint).unwrap();
-    assert_eq!(Chain::from_pem(kept.as_bytes()).unwrap().facts().unwrap(), leaf);
+    let kept = Chain::from_pem(kept.as_bytes()).unwrap();
+    let facts = kept.facts().unwrap();
+    assert_eq!(leaf.trusted, Some(false), "its root is on no public list");
+    assert_eq!(LeafFacts { trusted: None, ..leaf }, facts);
+    let root = world.pebble.issuing_root_pem(0).await.unwrap();
+    let roots = Roots::mozilla().and(&Roots::from_pem("Pebble", root.as_bytes()).unwrap());
+    assert!(leads_to_root(&kept, &facts, facts.validity.not_before, &roots));
 }
 
 #[tokio::test]

@@ -221,7 +221,9 @@ pub(super) fn client_of(pebble: &Pebble, shelf: Arc<Memory>, eab: Option<Eab>) -
     let roots = Roots::Only(pebble.ca_root_pem().into());
     let http = Http::new(&http::Settings { roots, ..http::Settings::default() }).unwrap();
     let directory = pebble.directory_url().into();
-    Client::new(Settings { issuer: Name::new(ISSUER), directory, eab }, http, shelf, clock())
+    let roots = perennial_wire::tls::Roots::mozilla();
+    let settings = Settings { issuer: Name::new(ISSUER), directory, eab, roots };
+    Client::new(settings, http, shelf, clock())
 }
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
