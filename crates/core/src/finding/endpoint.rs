@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Code, Finding, Severity};
 use crate::decide::{Context, Decision, Ties, holds_newer, is_other, may_write, ours};
 use crate::intent::EndpointSpec;
-use crate::state::{AddressState, Certificate, Deployment, Leaf};
+use crate::state::{AddressState, Certificate, DeployStep, Deployment, Leaf};
 use crate::words::time::after;
 use crate::words::{Blame, Failure, SightState};
 
@@ -98,7 +98,7 @@ impl Judge<'_> {
         let is_told = self.leaf.bundle.is_some() && settling_until.is_some() && !is_settling;
         let is_old = shown.leaf() != Some(self.leaf.facts.fingerprint);
         let (code, severity, evidence) = match shown.state {
-            SightState::Ok if is_told && is_old && !is_named => {
+            SightState::Ok if is_told && is_old && !is_named && !self.is_staged(spec, shown) => {
                 (Code::TargetNotReloaded, Severity::Warning, serves(shown))
             }
             state => wrong(state, is_settling, shown)?,
@@ -123,6 +123,20 @@ impl Judge<'_> {
         let each =
             awaited.map(|(_, ledger)| self.cx.settled_at(ledger, self.leaf).unwrap_or(on_its_way));
         each.max()
+    }
+
+    /// Returns whether the newest leaf waits beside the old one at a target that an address may belong
+    /// to. That is said of the target where it lasts: the leaf is held.
+    fn is_staged(&self, spec: &EndpointSpec, shown: &AddressState) -> bool {
+        let mut all = self.certificate.targets.iter().enumerate();
+        all.any(|(place, ledger)| {
+            let is_staged = matches!(
+                ledger.step,
+                DeployStep::Staged { leaf } | DeployStep::Validated { leaf }
+                    if leaf == self.leaf.number
+            );
+            is_staged && self.ties.is_at(place, spec, Some(shown.address))
+        })
     }
 
     /// Returns whether a target is waited for: not one in trouble, and not one that does not take
