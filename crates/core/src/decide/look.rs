@@ -36,7 +36,7 @@ const WHEN_WELL: SignedDuration = SignedDuration::from_hours(1);
 const WHEN_WRONG: SignedDuration = SignedDuration::from_mins(5);
 
 /// How often is looked when a record of other people's making is waited for.
-const WHEN_AWAITED: SignedDuration = SignedDuration::from_mins(1);
+const WHEN_AWAITED: SignedDuration = SignedDuration::from_secs(30);
 
 /// How often a target's own store is looked at.
 const AT_TARGETS: SignedDuration = SignedDuration::from_hours(6);

@@ -9,6 +9,7 @@ mod command_line;
 mod declaring;
 mod demo;
 mod failing;
+mod holding;
 mod issuing;
 mod kill;
 mod load;
