@@ -3,8 +3,11 @@
 //! A CA comes for a moment, from several places, and must be let in whoever else is there. So
 //! nobody is refused: a newcomer takes the place of who came first among those from the newcomer's
 //! own source, if these are many, or else, where all places are taken, from the source that has
-//! most of them. Who floods from one source displaces himself.
+//! most of them; of several that have as many, from the one whose first visit is the oldest. Who
+//! floods from one source displaces himself, and who floods from many does not displace whoever
+//! came a moment ago.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -31,15 +34,24 @@ struct Visit {
     end: AbortHandle,
 }
 
+/// What one source has inside.
+#[derive(Debug)]
+struct Visits {
+    count: usize,
+    /// The number of the oldest of them.
+    first: u64,
+}
+
 impl Crowd {
     /// Lets somebody in, at somebody else's cost if need be.
     pub(super) fn admit(&mut self, from: IpAddr, visit: impl Future<Output = ()> + Send + 'static) {
         let source = source(from);
-        let counts = self.counts();
-        if counts.get(&source).is_some_and(|count| *count >= MAX_PER_SOURCE) {
+        let visits = self.visits_by_source();
+        if visits.get(&source).is_some_and(|own| own.count >= MAX_PER_SOURCE) {
             self.displace(source);
         } else if self.inside.len() >= MAX
-            && let Some((most, _)) = counts.iter().max_by_key(|(_, count)| **count)
+            && let Some((most, _)) =
+                visits.iter().max_by_key(|(_, own)| (own.count, Reverse(own.first)))
         {
             self.displace(*most);
         }
@@ -58,12 +70,15 @@ impl Crowd {
         self.inside.remove(&id);
     }
 
-    fn counts(&self) -> HashMap<IpAddr, usize> {
-        let mut counts = HashMap::new();
+    fn visits_by_source(&self) -> HashMap<IpAddr, Visits> {
+        let mut all: HashMap<IpAddr, Visits> = HashMap::new();
         for visit in self.inside.values() {
-            *counts.entry(visit.source).or_default() += 1;
+            let fresh = Visits { count: 0, first: visit.number };
+            let own = all.entry(visit.source).or_insert(fresh);
+            own.count += 1;
+            own.first = own.first.min(visit.number);
         }
-        counts
+        all
     }
 
     /// Ends the visit of who came first from a source.
@@ -92,6 +107,10 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn count(crowd: &Crowd, from: &str) -> Option<usize> {
+        crowd.visits_by_source().get(&ip(from)).map(|own| own.count)
+    }
+
     #[test]
     fn a_source_is_an_address_or_a_network_of_64_bits() {
         assert_eq!(source(ip("192.0.2.1")), ip("192.0.2.1"));
@@ -102,7 +121,6 @@ mod tests {
     #[tokio::test]
     async fn a_flood_displaces_itself_and_a_crowd_its_largest_part() {
         let mut crowd = Crowd::default();
-        let count = |crowd: &Crowd, from: &str| crowd.counts().get(&ip(from)).copied();
         crowd.admit(ip("192.0.2.1"), std::future::pending());
         for _ in 0..2 * MAX {
             crowd.admit(ip("192.0.2.2"), std::future::pending());
@@ -116,6 +134,22 @@ mod tests {
         assert_eq!(crowd.inside.len(), MAX);
         assert_eq!(count(&crowd, "192.0.2.1"), Some(1));
         assert_eq!(count(&crowd, "192.0.2.2"), Some(MAX_PER_SOURCE - 1));
+    }
+
+    #[tokio::test]
+    async fn of_sources_with_one_visit_each_the_oldest_makes_room() {
+        let mut crowd = Crowd::default();
+        let stranger = |number: usize| IpAddr::from(Ipv6Addr::from_bits((number as u128) << 64));
+        for number in 0..MAX {
+            crowd.admit(stranger(number), std::future::pending());
+        }
+        crowd.admit(ip("192.0.2.1"), std::future::pending());
+        for number in MAX..2 * MAX - 1 {
+            crowd.admit(stranger(number), std::future::pending());
+            assert_eq!(count(&crowd, "192.0.2.1"), Some(1), "{number} came since");
+        }
+        crowd.admit(stranger(2 * MAX), std::future::pending());
+        assert_eq!((count(&crowd, "192.0.2.1"), crowd.inside.len()), (None, MAX));
     }
 
     #[tokio::test]

@@ -136,17 +136,28 @@ async fn a_flood_from_one_source_and_a_crowd_from_many_keep_no_validation_waitin
     }
     let began = tokio::time::Instant::now();
     assert!(fetch(server, "token").await.starts_with("200"));
+    finish(early, second).await;
+    let stranger = |number| format!("127.1.{}.{}", number / 200, number % 200 + 1);
     for number in 0..600 {
-        flood.push(
-            connect_from(&format!("127.1.{}.{}", number / 200, number % 200 + 1), server).await,
-        );
+        flood.push(connect_from(&stranger(number), server).await);
+    }
+    // Half a crowd comes after this one: that it came last is what keeps it.
+    let mut late = connect_from("127.0.0.1", server).await;
+    late.write_all(first.as_bytes()).await.unwrap();
+    for number in 600..850 {
+        flood.push(connect_from(&stranger(number), server).await);
     }
     assert!(fetch(server, "token").await.starts_with("200"));
+    finish(late, second).await;
     // Nobody waited for the flood's time to be over.
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
-    early.write_all(second.as_bytes()).await.unwrap();
+}
+
+/// Sends the rest of a request, and expects its answer.
+async fn finish(mut validation: TcpStream, rest: &str) {
+    validation.write_all(rest.as_bytes()).await.unwrap();
     let mut told = String::new();
-    early.read_to_string(&mut told).await.unwrap();
+    validation.read_to_string(&mut told).await.unwrap();
     assert!(told.ends_with(&key_authorization(&http_answer("token"))), "{told}");
 }
 
