@@ -79,6 +79,11 @@ impl Group {
         key.map(|(_, path)| path.as_path())
     }
 
+    /// Returns the directories in which the paths are.
+    pub(super) fn dirs(&self) -> impl Iterator<Item = &Path> {
+        self.paths.iter().filter_map(|(_, path)| path.parent())
+    }
+
     /// Returns whose the paths are.
     pub(super) fn owned(&self, layout: &Layout) -> Result<Owned, Trouble> {
         let mut owned = Owned::Nobody;

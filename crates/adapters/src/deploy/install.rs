@@ -3,6 +3,7 @@
 //! Everything here is blocking and may be stopped by a crash after any step; repeating it from the
 //! beginning finishes it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use perennial_core::words::{BundleId, Installed, LeafFacts};
@@ -17,6 +18,7 @@ use super::layout::{
 };
 use super::step::{Step, Writer, relink};
 use super::trouble::Trouble;
+use super::walk;
 
 /// Makes a bundle lie in the folder, for nobody to see yet.
 pub(super) fn stage(
@@ -152,8 +154,22 @@ pub(super) fn retire(writer: &mut Writer, layout: &Layout) -> Result<(), Trouble
 }
 
 /// Looks at what lies there. Proves nothing about what is served.
+///
+/// A way that would be refused when there is something to write is told now, while there is time.
 pub(super) fn inspect(layout: &Layout, groups: &[Group]) -> Result<Installed, Trouble> {
+    passable(&layout.folder)?;
+    for group in groups {
+        // What is somebody else's is not written, unless it is to be taken over.
+        if group.owned(layout)? != Owned::Foreign {
+            group.dirs().try_for_each(passable)?;
+        }
+    }
     let (ours, shown) = shown(layout, groups)?;
+    if ours && matches!(layout.pointed(CURRENT)?, Pointed::Led(_)) {
+        // What is read there is what another name has; of this one nothing lies there yet.
+        let staged = staged_leaves(layout)?.into();
+        return Ok(Installed { leaf: None, ours, staged, key_matches: None });
+    }
     let through = |file| layout.file(CURRENT, file);
     let leaf_path =
         shown.and_then(Group::leaf).map_or_else(|| through(File::Fullchain), Into::into);
@@ -165,6 +181,10 @@ pub(super) fn inspect(layout: &Layout, groups: &[Group]) -> Result<Installed, Tr
         .zip(key)
         .map(|(leaf, (_, pem))| private_key::key_id(&pem).is_ok_and(|id| id == leaf.key));
     Ok(Installed { leaf, ours, staged: staged_leaves(layout)?.into(), key_matches })
+}
+
+fn passable(dir: &Path) -> Result<(), Trouble> {
+    walk::check(dir).map_err(|error| Trouble::disk("write below", dir, error))
 }
 
 /// Chooses the group that speaks for all: one of ours, or else one with something in it.
@@ -182,7 +202,7 @@ fn shown<'a>(layout: &Layout, groups: &'a [Group]) -> Result<(bool, Option<&'a G
     }
     // Nothing lies at the paths, or none are configured: what is ours lies behind `current`.
     let current_is_ours = match layout.pointed(CURRENT)? {
-        Pointed::Nowhere => true,
+        Pointed::Nowhere | Pointed::Led(_) => true,
         Pointed::At(name) => is_version(&name),
         Pointed::Elsewhere => false,
     };
@@ -203,7 +223,7 @@ fn staged_leaves(layout: &Layout) -> Result<Vec<perennial_core::words::Fingerpri
 }
 
 /// Reads the leaf in a file; nothing if there is no file, or no leaf that can be read in it.
-fn leaf_at(path: &std::path::Path) -> Result<Option<Arc<LeafFacts>>, Trouble> {
+fn leaf_at(path: &Path) -> Result<Option<Arc<LeafFacts>>, Trouble> {
     let Some((_, pem)) = read(path)? else { return Ok(None) };
     let facts = Chain::from_pem(&pem).and_then(|chain| chain.facts());
     if let Err(error) = &facts {

@@ -15,6 +15,9 @@
 //! afterwards. Key, leaf and chain become active as one value because they lie in one directory and
 //! `current` changes by one rename. In every directory, at every moment, the leaf is there before
 //! its key and goes after it.
+//!
+//! Where a certificate was renamed, `current` of its former folder leads to `current` of the new
+//! one ([`super::former`]), until the former name is declared again.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -27,6 +30,7 @@ use perennial_wire::shelf::Bundle;
 use zeroize::Zeroizing;
 
 use super::access::{Access, Accesses};
+use super::former;
 use super::step::{Step, relink};
 use super::trouble::Trouble;
 
@@ -91,6 +95,8 @@ pub(super) enum Pointed {
     Nowhere,
     /// To a directory of this folder.
     At(String),
+    /// To `current` of the folder beside it that has this name: the certificate was renamed.
+    Led(String),
     /// There is something, but no link of ours.
     Elsewhere,
 }
@@ -110,33 +116,10 @@ impl Layout {
         if !dir.is_absolute() {
             return Err(Trouble::Relative(dir.to_owned()));
         }
-        let name = certificate.as_str();
-        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
+        if !is_folder(certificate.as_str()) {
             return Err(Trouble::Name(certificate.clone()));
         }
-        Ok(Self { folder: dir.join(name), former: None })
-    }
-
-    /// Returns the same folder of a certificate that was called otherwise before.
-    pub(super) fn renamed_from(self, dir: &Path, was: &Name) -> Result<Self, Trouble> {
-        let former = Self::new(dir, was)?.folder;
-        Ok(Self { former: (former != self.folder).then_some(former), ..self })
-    }
-
-    /// Plans, once `current` shows the new bundle, to let `current` of the former folder lead there:
-    /// whoever reads under the old name reads what is new.
-    pub(super) fn plan_follow(&self) -> Result<Vec<Step>, Trouble> {
-        let (Some(folder), Some(name)) = (self.former.clone(), self.folder.file_name()) else {
-            return Ok(Vec::new());
-        };
-        let former = Self { folder, former: None };
-        if !matches!(former.pointed(CURRENT)?, Pointed::At(_)) {
-            return Ok(Vec::new());
-        }
-        let to = Path::new("..").join(name).join(CURRENT);
-        let mut steps = Vec::from(relink(&to, &former.folder.join(CURRENT)));
-        steps.push(Step::SyncDir(former.folder));
-        Ok(steps)
+        Ok(Self { folder: dir.join(certificate.as_str()), former: None })
     }
 
     /// Returns the name of a bundle's directory.
@@ -159,6 +142,9 @@ impl Layout {
             Ok(_) => {}
         }
         let to = fs::read_link(&path).map_err(|error| Trouble::disk("read", &path, error))?;
+        if let Some(name) = former::led(&to) {
+            return Ok(Pointed::Led(name));
+        }
         let name =
             to.to_str().filter(|name| is_version(name) || is_before(name) || *name == CURRENT);
         Ok(name.map_or(Pointed::Elsewhere, |name| Pointed::At(name.to_owned())))
@@ -220,6 +206,7 @@ impl Layout {
             Pointed::At(now) => {
                 steps.extend(relink(Path::new(&now), &self.folder.join(PREVIOUS)));
             }
+            Pointed::Led(_) => steps.extend(self.plan_return(to)?),
             Pointed::Nowhere => {}
             Pointed::Elsewhere => return Err(Trouble::InTheWay(self.folder.join(CURRENT))),
         }
@@ -361,6 +348,11 @@ fn names(path: &Path) -> Result<Vec<String>, Trouble> {
     }
     names.sort();
     Ok(names)
+}
+
+/// Returns whether this can name the folder of a certificate.
+pub(super) fn is_folder(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0'])
 }
 
 /// Returns whether this is the name of a bundle's directory.

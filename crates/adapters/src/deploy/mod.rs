@@ -17,6 +17,7 @@
 mod access;
 mod door;
 mod files;
+mod former;
 mod install;
 mod layout;
 mod nginx;

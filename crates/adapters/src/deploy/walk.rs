@@ -35,6 +35,14 @@ pub(super) fn parent(path: &Path) -> io::Result<(OwnedFd, &OsStr)> {
     Ok((directory(parent)?, name))
 }
 
+/// Looks whether the way to a directory could be gone to write there, as far as there is one yet.
+pub(super) fn check(path: &Path) -> io::Result<()> {
+    match directory(path) {
+        Err(error) if !is_planted(&error) => Ok(()),
+        other => other.map(drop),
+    }
+}
+
 /// Opens a directory.
 pub(super) fn directory(path: &Path) -> io::Result<OwnedFd> {
     if !path.is_absolute() {
@@ -105,13 +113,24 @@ fn vouched(at: &OwnedFd, name: &OsStr) -> io::Result<bool> {
     Ok(mode.contains(Mode::SVTX) && is_ours(statat(at, name, AtFlags::SYMLINK_NOFOLLOW)?.st_uid))
 }
 
+/// A link that is not followed.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{name}` on the way to {path} is a link, in a directory that others may change: it is not \
+     followed"
+)]
+struct Planted {
+    name: String,
+    path: String,
+}
+
 fn planted(path: &Path, name: &OsStr) -> io::Error {
-    let (name, path) = (name.display(), path.display());
-    let said = format!(
-        "`{name}` on the way to {path} is a link, in a directory that others may change: it is \
-         not followed"
-    );
-    io::Error::new(io::ErrorKind::PermissionDenied, said)
+    let (name, path) = (name.display().to_string(), path.display().to_string());
+    io::Error::new(io::ErrorKind::PermissionDenied, Planted { name, path })
+}
+
+fn is_planted(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Planted>)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::world::{Bundles, World, assert_pair, id, www};
 /// Cuts the power after every number of steps, and once more in what is done after the first cut.
 ///
 /// `check` is called at every cut and at the end.
-fn at_every_cut(
+pub(super) fn at_every_cut(
     prepare: impl Fn(&World),
     act: impl Fn(&World, &mut Writer) -> Result<(), Trouble>,
     check: impl Fn(&World, &str),

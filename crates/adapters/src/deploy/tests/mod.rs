@@ -4,4 +4,5 @@ mod crash;
 mod files;
 mod nginx;
 mod planted;
+mod renames;
 mod world;

@@ -90,6 +90,27 @@ fn a_link_in_the_place_of_the_folder_is_refused_with_its_name() {
 }
 
 #[test]
+fn a_way_that_would_be_refused_is_told_by_the_first_look() {
+    let told = |world: &World| {
+        let layout = Layout::new(&world.path("live"), &www()).unwrap();
+        let groups = [Group::new(vec![(File::Fullchain, world.path("live/etc/www.pem"))])];
+        let looked = install::inspect(&layout, &groups);
+        looked.err().map(|trouble| trouble.to_string()).unwrap_or_default()
+    };
+    let world = open_world();
+    assert_eq!(told(&world), "", "what is not there yet is no trouble");
+    let etc = world.path("live/etc");
+    symlink(world.path("outside/etc"), &etc).unwrap();
+    assert_eq!(told(&world), "", "what is somebody else's is not written");
+    fs::remove_file(world.path("outside/etc/www.pem")).unwrap();
+    let cause = told(&world);
+    assert!(cause.starts_with(&format!("write below `{}`: `etc` on", etc.display())), "{cause}");
+    fs::remove_file(etc).unwrap();
+    symlink(world.path("outside/www"), world.path("live/www")).unwrap();
+    assert!(told(&world).contains("`www` on the way to"), "{}", told(&world));
+}
+
+#[test]
 fn a_link_in_the_place_of_a_configured_paths_directory_leads_nothing_outside() {
     let world = open_world();
     let before = seen(&world.path("outside"));
