@@ -47,7 +47,7 @@ use perennial_core::words::{
 use perennial_wire::clock::Clock;
 use perennial_wire::http::Http;
 use perennial_wire::shelf::Shelf;
-use perennial_wire::tls::{Roots, leads_to_root};
+use perennial_wire::tls::{Roots, lasts_until, leads_to_root};
 use perennial_wire::x509;
 
 pub use eab::{Eab, EabError};
@@ -261,7 +261,13 @@ impl Client {
         let unreadable = |e: x509::X509Error| Stopped::unreadable(STEP)(e.to_string());
         let chain = x509::Chain::from_pem(&answer.body).map_err(unreadable)?;
         let mut facts = chain.facts().map_err(unreadable)?;
-        facts.trusted = Some(leads_to_root(&chain, &facts, self.now(), &self.settings.roots));
+        let (at, roots) = (self.now(), &self.settings.roots);
+        let trusted = leads_to_root(&chain, &facts, at, roots);
+        facts.trusted = Some(trusted);
+        if trusted {
+            // A cross-certificate that its clients do not need must not shorten it.
+            facts.chain_not_after = lasts_until(&chain, &facts, at, roots);
+        }
         let kept = self.shelf.keep_chain(facts.fingerprint, chain.to_pem().as_bytes());
         kept.map_err(|error| Stopped::ours(STEP, error.to_string()))?;
         let alternates = link::links(&answer, "alternate").len();

@@ -155,6 +155,7 @@ fn of_dns(error: &DnsError, zone: &str, solver: &Name) -> (FailureKind, Blame) {
         | DnsError::Aliases { .. }
         | DnsError::Lame { .. }
         | DnsError::TooDeep { .. }
+        | DnsError::Late { .. }
         | DnsError::NoServers(_) => (FailureKind::Transient, solver),
     }
 }

@@ -21,10 +21,9 @@ use perennial_wire::clock::Clock;
 use perennial_wire::dns::{DnsError, Resolver, is_within};
 use perennial_wire::revocation::Revocations;
 use perennial_wire::tls::{
-    ClientCertificate, Judgement, Roots, Served, TlsError, TlsVersion, handshake, judge_chain,
-    judge_handshake,
+    ClientCertificate, Judgement, Roots, Served, Stores, TlsError, TlsVersion, handshake,
+    judge_chain, judge_handshake,
 };
-use perennial_wire::x509::Chain;
 use tokio::task::JoinSet;
 
 pub use caa::{Allowance, CaaFacts, CaaRecord, allowance};
@@ -43,7 +42,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Discover {
     resolver: Resolver,
-    stores: Arc<[Roots]>,
+    stores: Stores,
     clock: Clock,
     timeout: Duration,
     connect_to: Option<IpAddr>,
@@ -96,6 +95,7 @@ impl From<DnsError> for Unknown {
     fn from(error: DnsError) -> Self {
         let is_ours = match &error {
             DnsError::Timeout { .. }
+            | DnsError::Late { .. }
             | DnsError::Unreachable { .. }
             | DnsError::NoRoute { .. }
             | DnsError::Unwritable(_)
@@ -142,10 +142,10 @@ impl Discover {
     /// Makes a looker that resolves by `resolver` and judges by `clock`, the logical one. A chain is
     /// fine if it is fine for clients of any of the `stores`.
     #[must_use]
-    pub fn new(resolver: Resolver, stores: Vec<Roots>, clock: Clock) -> Self {
+    pub fn new(resolver: Resolver, stores: Stores, clock: Clock) -> Self {
         Self {
             resolver,
-            stores: stores.into(),
+            stores,
             clock,
             timeout: TIMEOUT,
             connect_to: None,
@@ -193,7 +193,8 @@ impl Discover {
             .filter_map(|(_, met)| met.as_ref().ok())
             .flat_map(|served| served.chain.rest().iter().cloned())
             .collect();
-        let judged: Vec<_> = met.iter().map(|(_, met)| self.judge(met, host, at, &known)).collect();
+        let judge = |(_, met): &(_, _)| judge_handshake(met, host, at, &self.stores, &known);
+        let judged: Vec<_> = met.iter().map(judge).collect();
         let judged = match &self.revocations {
             Some(lists) => lists.complete(judged, at).await,
             None => judged.into_iter().map(|(judged, _)| judged).collect(),
@@ -298,28 +299,6 @@ impl Discover {
         let mut answers = asking.join_all().await;
         answers.sort_by_key(|facts| facts.address);
         answers
-    }
-
-    /// Judges by each store, and takes the best: what any clients accept is not broken. Returns
-    /// the chain and that store as well.
-    fn judge(
-        &self,
-        met: &Result<Served, TlsError>,
-        host: &Identifier,
-        at: Timestamp,
-        known: &[perennial_wire::x509::CertificateDer<'_>],
-    ) -> (Judgement, Option<(Chain, Roots)>) {
-        let mut first = None;
-        for store in self.stores.iter() {
-            let judged = judge_handshake(met, host, at, store, known);
-            if judged.state == SightState::Ok {
-                let served = met.as_ref().ok();
-                return (judged, served.map(|served| (served.chain.clone(), store.clone())));
-            }
-            first.get_or_insert(judged);
-        }
-        let none = Judgement { state: SightState::CannotLook, leaf: None, cause: None };
-        (first.unwrap_or(none), None)
     }
 
     fn by_store(&self, served: &Served, host: &Identifier, at: Timestamp) -> Vec<StoreFacts> {

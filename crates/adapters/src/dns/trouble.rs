@@ -50,7 +50,8 @@ impl Trouble {
                 | DnsError::Unwritable(_)
                 | DnsError::Tsig { .. }
                 | DnsError::Code { .. }
-                | DnsError::TooDeep { .. } => (Transient, Blame::Name(identifier.clone())),
+                | DnsError::TooDeep { .. }
+                | DnsError::Late { .. } => (Transient, Blame::Name(identifier.clone())),
             },
         };
         let cause = self.to_string().into();

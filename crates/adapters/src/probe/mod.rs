@@ -2,27 +2,36 @@
 //!
 //! One ask is one look: the endpoint's host is resolved anew, and every address of it, A and AAAA
 //! alike, gets one fresh handshake of its own. What a handshake shows is judged by the logical clock
-//! and by the roots that clients of that endpoint trust; which leaf ought to be there is core's
-//! matter. A leaf that is fine otherwise is looked up on its CA's list of the revoked. Addresses that this machine has no way to are reported as such, never left out.
+//! and by every trust store that clients of that endpoint use, as `check` does: what one store
+//! accepts is fine until its last path ends, and a store that refuses all the same is named in the
+//! cause ([`Stores`]). Which leaf ought to be there is core's matter. A leaf that is fine otherwise
+//! is looked up on its CA's list of the revoked.
+//!
+//! An address is never left out, and never holds up the others: this machine may have no way to it,
+//! it may be silent, or it may not get its turn. Each step of a look has its share of the time, and
+//! together they end before core gives the whole look up.
 
 mod tlsa;
 mod trouble;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_core::action::{AskKind, Reply};
+use perennial_core::decide::LOOK_WITHIN;
 use perennial_core::intent::EndpointSpec;
 use perennial_core::words::{Failure, Handshake, Identifier, Sight};
 use perennial_wire::clock::Clock;
 use perennial_wire::dns::{DnsError, Resolver};
-use perennial_wire::revocation::Revocations;
-use perennial_wire::tls::{Roots, Served, TlsError, handshake, judge_handshake};
+use perennial_wire::revocation::{Revocations, TOLD_WITHIN};
+use perennial_wire::tls::{Served, Stores, TlsError, handshake, judge_handshake};
 use perennial_wire::x509::CertificateDer;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time;
 
 use trouble::{Trouble, failure};
 
@@ -32,8 +41,23 @@ pub const MAX_ADDRESSES: usize = 32;
 /// How many handshakes are under way at once, over all asks.
 const MAX_AT_ONCE: usize = 256;
 
+/// How long looking the addresses up may take.
+const RESOLVED_WITHIN: Duration = Duration::from_secs(7);
+
+/// How long an address waits for its turn where too many are being looked at.
+const ADMITTED_WITHIN: Duration = Duration::from_secs(3);
+
 /// How long connecting, and then the handshake, may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+const _: () = assert!(
+    RESOLVED_WITHIN.as_secs()
+        + ADMITTED_WITHIN.as_secs()
+        + 2 * TIMEOUT.as_secs()
+        + TOLD_WITHIN.as_secs()
+        < LOOK_WITHIN.as_secs().unsigned_abs(),
+    "the steps of a look end before it is given up"
+);
 
 /// Looks at endpoints.
 #[derive(Debug)]
@@ -41,38 +65,35 @@ pub struct Probe {
     resolver: Resolver,
     clock: Clock,
     timeout: Duration,
-    roots: RootsByPlace,
+    stores: StoresByName,
     known: Vec<CertificateDer<'static>>,
     revocations: Option<Arc<Revocations>>,
     at_once: Arc<Semaphore>,
 }
 
-/// Which roots clients trust, where.
+/// Which trust stores clients use, for which server name.
 #[derive(Debug)]
-struct RootsByPlace {
-    usual: Roots,
-    by_address: Vec<(IpAddr, Roots)>,
-    by_name: Vec<(Identifier, Roots)>,
+struct StoresByName {
+    usual: Stores,
+    others: BTreeMap<Identifier, Stores>,
 }
 
-impl RootsByPlace {
-    fn of(&self, address: SocketAddr, name: &Identifier) -> &Roots {
-        let by_address = self.by_address.iter().find(|(ip, _)| *ip == address.ip());
-        let by_name = self.by_name.iter().find(|(own, _)| own == name);
-        let chosen = by_address.map(|(_, roots)| roots).or(by_name.map(|(_, roots)| roots));
-        chosen.unwrap_or(&self.usual)
+impl StoresByName {
+    fn of(&self, name: &Identifier) -> &Stores {
+        self.others.get(name).unwrap_or(&self.usual)
     }
 }
 
 impl Probe {
-    /// Makes a probe that resolves names by `resolver` and judges chains by `roots` and by `clock`,
+    /// Makes a probe that resolves names by `resolver` and judges chains by `stores` and by `clock`,
     /// which must be the logical one.
     #[must_use]
-    pub fn new(resolver: Resolver, roots: Roots, clock: Clock) -> Self {
-        let roots = RootsByPlace { usual: roots, by_address: Vec::new(), by_name: Vec::new() };
+    pub fn new(resolver: Resolver, stores: Stores, clock: Clock) -> Self {
+        let resolver = resolver.with_limit(RESOLVED_WITHIN);
+        let stores = StoresByName { usual: stores, others: BTreeMap::new() };
         let at_once = Arc::new(Semaphore::new(MAX_AT_ONCE));
         let (known, revocations) = (Vec::new(), None);
-        Self { resolver, clock, timeout: TIMEOUT, roots, known, revocations, at_once }
+        Self { resolver, clock, timeout: TIMEOUT, stores, known, revocations, at_once }
     }
 
     /// Looks whether what is fine otherwise is revoked, by these lists.
@@ -82,17 +103,11 @@ impl Probe {
         self
     }
 
-    /// Judges what this address serves by these roots instead.
+    /// Judges what is served for this server name by these stores instead; what was said of it
+    /// first counts.
     #[must_use]
-    pub fn with_roots_at(mut self, address: IpAddr, roots: Roots) -> Self {
-        self.roots.by_address.push((address, roots));
-        self
-    }
-
-    /// Judges what is served for this server name by these roots instead; an address's own go first.
-    #[must_use]
-    pub fn with_roots_for(mut self, name: Identifier, roots: Roots) -> Self {
-        self.roots.by_name.push((name, roots));
+    pub fn with_stores_for(mut self, name: Identifier, stores: Stores) -> Self {
+        self.stores.others.entry(name).or_insert(stores);
         self
     }
 
@@ -139,19 +154,16 @@ impl Probe {
         let chains = met.iter().filter_map(|(_, met)| met.as_ref().ok());
         known.extend(chains.flat_map(|served| served.chain.rest().iter().cloned()));
         let at = self.clock.now();
-        let judge = |(address, met): &(SocketAddr, Result<Served, TlsError>)| {
-            let roots = self.roots.of(*address, name);
-            let judged = judge_handshake(met, name, at, roots, &known);
-            (judged, met.as_ref().ok().map(|served| (served.chain.clone(), roots.clone())))
-        };
+        let stores = self.stores.of(name);
+        let judge = |(_, met): &(_, _)| judge_handshake(met, name, at, stores, &known);
         let judged: Vec<_> = met.iter().map(judge).collect();
         let judged = match &self.revocations {
             Some(lists) => lists.complete(judged, at).await,
             None => judged.into_iter().map(|(judged, _)| judged).collect(),
         };
         let seen = met.iter().zip(judged).map(|((address, _), judged)| {
-            let causes: Vec<String> =
-                judged.cause.into_iter().chain(found.problem.clone()).collect();
+            let causes = judged.cause.into_iter().chain(judged.refused_by);
+            let causes: Vec<String> = causes.chain(found.problem.clone()).collect();
             Handshake {
                 address: *address,
                 state: judged.state,
@@ -173,8 +185,10 @@ impl Probe {
             let (name, timeout) = (name.clone(), self.timeout);
             let at_once = Arc::clone(&self.at_once);
             meeting.spawn(async move {
-                // The semaphore is never closed; without a permit we would only look sooner.
-                let _permit = at_once.acquire_owned().await;
+                let Ok(_permit) = time::timeout(ADMITTED_WITHIN, at_once.acquire_owned()).await
+                else {
+                    return (address, Err(TlsError::NoTurn));
+                };
                 (address, handshake(address, &name, timeout).await)
             });
         }

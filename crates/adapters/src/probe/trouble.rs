@@ -40,6 +40,7 @@ pub(super) fn failure(attempted: &str, trouble: &Trouble) -> Failure {
                 | DnsError::TooDeep { .. } => (FailureKind::Transient, endpoint()),
                 DnsError::Unwritable(_)
                 | DnsError::Timeout { .. }
+                | DnsError::Late { .. }
                 | DnsError::Unreachable { .. }
                 | DnsError::NoRoute { .. }
                 | DnsError::Malformed { .. }

@@ -17,7 +17,7 @@ use perennial_peers::{
 };
 use perennial_wire::clock::Clock;
 use perennial_wire::dns::Resolver;
-use perennial_wire::tls::Roots;
+use perennial_wire::tls::{Roots, Stores};
 use tempfile::TempDir;
 
 fn now() -> Timestamp {
@@ -60,11 +60,16 @@ impl Ca {
     }
 
     fn roots(&self) -> Roots {
-        Roots::from_pem("the test", self.root.pem().as_bytes()).unwrap()
+        self.named_roots("the test")
+    }
+
+    fn named_roots(&self, name: &str) -> Roots {
+        Roots::from_pem(name, self.root.pem().as_bytes()).unwrap()
     }
 
     fn probe(&self, resolver: Resolver) -> Probe {
-        Probe::new(resolver, self.roots(), Clock::new(now)).with_timeout(Duration::from_secs(5))
+        Probe::new(resolver, Stores::only(self.roots()), Clock::new(now))
+            .with_timeout(Duration::from_secs(5))
     }
 }
 
@@ -220,7 +225,7 @@ async fn tlsa_records_are_told_where_the_zone_is_signed() {
 }
 
 #[tokio::test]
-async fn roots_may_differ_by_address_and_by_name() {
+async fn trust_stores_may_differ_by_name() {
     let ca = Ca::new();
     let port = Port::free().unwrap();
     let servers = vec![ca.good(port.on(1))];
@@ -229,12 +234,58 @@ async fn roots_may_differ_by_address_and_by_name() {
     let state = async |probe: Probe| see(&probe, &ask).await.handshakes[0].state;
     let plain = || {
         let nobody = Resolver::recursive(Vec::new());
-        Probe::new(nobody, Roots::mozilla(), Clock::new(now))
+        Probe::new(nobody, Stores::only(Roots::mozilla()), Clock::new(now))
     };
     assert_eq!(state(plain()).await, SightState::Untrusted);
-    assert_eq!(state(plain().with_roots_at(port.on(1).ip(), ca.roots())).await, SightState::Ok);
     let name = Identifier::new("shop.test").unwrap();
-    assert_eq!(state(plain().with_roots_for(name, ca.roots())).await, SightState::Ok);
+    assert_eq!(
+        state(plain().with_stores_for(name, Stores::only(ca.roots()))).await,
+        SightState::Ok
+    );
+}
+
+#[tokio::test]
+async fn silent_addresses_and_lookups_do_not_hold_up_the_others() {
+    let ca = Ca::new();
+    let port = Port::free().unwrap();
+    let _nginx =
+        Nginx::start(NginxOptions { servers: vec![ca.good(port.on(1))], raw: String::new() })
+            .await
+            .unwrap();
+    // They take connections, since nobody accepts them, and never answer: one TLS, one DNS.
+    let _silent = std::net::TcpListener::bind(port.on(2)).unwrap();
+    let silent_dns = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let records = "@ A 127.0.0.1\n@ A 127.0.0.2\n";
+    let dns = Knot::start(DnsOptions::serving([Zone::new("shop.test", records)])).await.unwrap();
+    let silent = silent_dns.local_addr().unwrap();
+    let resolver = Resolver::recursive(vec![silent, dns.addr()]);
+    let resolver = resolver.with_timeout(Duration::from_millis(300));
+    let probe = ca.probe(resolver).with_timeout(Duration::from_millis(700));
+    let ask = endpoint(port.number(), None);
+    let look = tokio::time::timeout(Duration::from_secs(5), see(&probe, &ask));
+    assert_eq!(
+        told(&look.await.expect("it ends by itself")),
+        [
+            "127.0.0.1 Ok [Test CA 1] -",
+            "127.0.0.2 NoTls [no leaf] connected, but no TLS answer within 0.7 s",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_what_another_one_accepts_is_named() {
+    let (ca, stranger) = (Ca::new(), Ca::new());
+    let port = Port::free().unwrap();
+    let _nginx =
+        Nginx::start(NginxOptions { servers: vec![ca.good(port.on(1))], raw: String::new() })
+            .await
+            .unwrap();
+    let stores = Stores::only(stranger.named_roots("a stranger")).with(ca.roots());
+    let probe = Probe::new(Resolver::recursive(Vec::new()), stores, Clock::new(now));
+    let sight = see(&probe, &endpoint(port.number(), Some("127.0.0.1"))).await;
+    let told = told(&sight);
+    let begin = "127.0.0.1 Ok [Test CA 1] clients with the roots of a stranger refuse it: ";
+    assert!(told[0].starts_with(begin), "{told:?}");
 }
 
 #[tokio::test]

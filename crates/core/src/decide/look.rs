@@ -27,7 +27,7 @@ use crate::words::{LeafFacts, Name, SightState};
 const FIRST_LOOK_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// How long a look at one endpoint or target may take.
-const LOOK_WITHIN: SignedDuration = SignedDuration::from_secs(30);
+pub const LOOK_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// How often is looked when all is well.
 const WHEN_WELL: SignedDuration = SignedDuration::from_hours(1);

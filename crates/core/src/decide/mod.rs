@@ -48,6 +48,7 @@ pub(crate) use hold::unmended;
 pub use hold::{Hold, holds};
 pub use issuer::issuer;
 pub use lane::{Lane, Urgency};
+pub use look::LOOK_WITHIN;
 pub use renew::{RENEW_BY_PERCENT, renew_at};
 pub use retry::{next_attempt_at, target_at, within_attempt_at};
 pub use runway::Runway;

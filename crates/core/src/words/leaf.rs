@@ -156,7 +156,9 @@ pub struct LeafFacts {
     pub identifiers: Arc<[Identifier]>,
     /// From when to when.
     pub validity: Validity,
-    /// The earliest `not_after` of leaf and chain as delivered.
+    /// The last moment at which the leaf is good by the chain it came with: where the chain was
+    /// judged by a client's roots, when the last path to them ends, and otherwise the earliest
+    /// `not_after` of leaf and chain. At the latest the leaf's own.
     pub chain_not_after: jiff::Timestamp,
     /// The issuer's name, as a user would know it ("Let's Encrypt YE1").
     pub issued_by: Arc<str>,

@@ -24,7 +24,7 @@ use perennial_adapters::discover::{Discover, Facts};
 use perennial_wire::clock::Clock;
 use perennial_wire::dns::Resolver;
 use perennial_wire::revocation::Revocations;
-use perennial_wire::tls::Roots;
+use perennial_wire::tls::{Roots, Stores};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinHandle};
 
@@ -185,10 +185,9 @@ fn discover(args: &CheckArgs, clock: Clock) -> anyhow::Result<Discover> {
             let pem = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
             let name = file.display().to_string();
             let roots = Roots::from_pem(&name, &pem);
-            vec![roots.with_context(|| format!("reading the roots of {name}"))?]
+            Stores::only(roots.with_context(|| format!("reading the roots of {name}"))?)
         }
-        // A machine without roots of its own (a bare container) is not at fault.
-        None => std::iter::once(Roots::mozilla()).chain(Roots::native().ok()).collect(),
+        None => Stores::usual(),
     };
     let revocations = Revocations::new().context("setting up HTTP for revocation lists")?;
     Ok(Discover::new(resolver, stores, clock)

@@ -36,7 +36,7 @@ use perennial_wire::mac::MacAlgorithm;
 use perennial_wire::program::Program;
 use perennial_wire::revocation::Revocations;
 use perennial_wire::shelf::Shelf;
-use perennial_wire::tls::Roots;
+use perennial_wire::tls::{Roots, Stores};
 
 use super::RunError;
 use super::hands::{Hands, Unfit};
@@ -335,16 +335,21 @@ fn probe(
             Err(error) => unfit.note_issuer(name, &error),
         }
     }
-    let mut probe = Probe::new(resolver, Roots::mozilla(), time.logical());
+    let usual = Stores::usual();
+    let mut probe = Probe::new(resolver, usual.clone(), time.logical());
+    // Certificates of the same issuers share their stores, which hold hundreds of roots.
+    let mut made: BTreeMap<Vec<&Name>, Stores> = BTreeMap::new();
     for spec in intent.certificates.values() {
-        let roots = spec.issuers.iter().filter_map(|issuer| private.get(issuer));
-        let Some(roots) = roots.fold(None, |all: Option<Roots>, own| {
-            Some(all.unwrap_or_else(Roots::mozilla).and(own))
-        }) else {
+        let own: Vec<&Name> =
+            spec.issuers.iter().filter(|issuer| private.contains_key(issuer)).collect();
+        if own.is_empty() {
             continue;
-        };
+        }
+        let roots = own.iter().filter_map(|issuer| private.get(issuer));
+        let join = || roots.fold(usual.clone(), |all, roots| all.and(roots));
+        let stores = made.entry(own.clone()).or_insert_with(join);
         for endpoint in &spec.endpoints {
-            probe = probe.with_roots_for(endpoint.server_name.clone(), roots.clone());
+            probe = probe.with_stores_for(endpoint.server_name.clone(), stores.clone());
         }
     }
     probe

@@ -88,6 +88,14 @@ pub enum DnsError {
         /// The bound.
         limit: u32,
     },
+    /// Everybody together took too long: a chain of aliases or of silent servers.
+    #[error("`{name}` could not be looked up within {within_ms} ms")]
+    Late {
+        /// Which name.
+        name: String,
+        /// How long was waited, in milliseconds.
+        within_ms: u64,
+    },
     /// There is nobody to ask.
     #[error("no name server is known: {0}")]
     NoServers(String),

@@ -29,6 +29,7 @@ const LOOKUP_QUESTIONS: u32 = 8;
 pub struct Resolver {
     plan: Plan,
     pub(super) timeout: Duration,
+    limit: Option<Duration>,
     pub(super) port: u16,
 }
 
@@ -145,14 +146,14 @@ impl Resolver {
     /// Asks these servers, which must recurse, in order.
     #[must_use]
     pub const fn recursive(servers: Vec<SocketAddr>) -> Self {
-        Self { plan: Plan::Recursive(servers), timeout: QUESTION_TIMEOUT, port: 53 }
+        Self { plan: Plan::Recursive(servers), timeout: QUESTION_TIMEOUT, limit: None, port: 53 }
     }
 
     /// Walks down from the closest of these zones, each given with its servers. The root is the
     /// empty text; a configured parent is a zone of its own.
     #[must_use]
     pub const fn iterative(from: Vec<(String, Vec<SocketAddr>)>) -> Self {
-        Self { plan: Plan::Iterative(from), timeout: QUESTION_TIMEOUT, port: 53 }
+        Self { plan: Plan::Iterative(from), timeout: QUESTION_TIMEOUT, limit: None, port: 53 }
     }
 
     /// Walks down from the root of the public tree.
@@ -166,6 +167,13 @@ impl Resolver {
     #[must_use]
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Ends a whole lookup after so long, however many servers there are left to ask.
+    #[must_use]
+    pub const fn with_limit(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
         self
     }
 
@@ -197,8 +205,10 @@ impl Resolver {
             return Ok(loopback);
         }
         let total = self.timeout.saturating_mul(LOOKUP_QUESTIONS);
-        let limit = || DnsError::TooDeep { name: name.clone(), limit: LOOKUP_QUESTIONS };
-        tokio::time::timeout(total, self.follow(&name, kind)).await.unwrap_or_else(|_| Err(limit()))
+        let total = self.limit.map_or(total, |limit| limit.min(total));
+        let within_ms = u64::try_from(total.as_millis()).unwrap_or(u64::MAX);
+        let late = || DnsError::Late { name: name.clone(), within_ms };
+        tokio::time::timeout(total, self.follow(&name, kind)).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// Looks up the addresses of a name, of both families at once.

@@ -30,6 +30,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::words::{SightState, after};
 use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::timeout;
 
 use crate::http::{Http, Plaintext, Settings, SetupError};
 use crate::tls::{Judgement, Roots};
@@ -43,8 +44,9 @@ const MAX_LIST_LEN: usize = 32 << 20;
 /// How long finding the server of a list and connecting may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long fetching a list may take: a look at an endpoint waits for it.
-const FETCH_WITHIN: Duration = Duration::from_secs(8);
+/// How long a look at an endpoint waits for what the lists say, whoever fetches them. Fetching may
+/// take seven eighths of it, which the addresses that a leaf names share.
+pub const TOLD_WITHIN: Duration = Duration::from_secs(8);
 
 /// How long a list is taken to be the newest, unless it ends before. CAs publish a revocation
 /// within a day (Baseline Requirements 4.9.7); ours should not come on top of that.
@@ -81,6 +83,10 @@ pub enum Standing {
 }
 
 impl Standing {
+    fn late(waited: Duration) -> Self {
+        Self::Unknown(no_answer(waited))
+    }
+
     /// Adds to a judgement what it was made without.
     fn tell(self, judgement: &mut Judgement) {
         let said = match self {
@@ -99,10 +105,15 @@ impl Standing {
     }
 }
 
+fn no_answer(waited: Duration) -> String {
+    format!("no answer within {} s", waited.as_secs_f32())
+}
+
 /// The lists of all CAs, as far as they were needed.
 #[derive(Debug)]
 pub struct Revocations {
     http: Http,
+    within: Duration,
     kept: Mutex<HashMap<Key, Slot>>,
 }
 
@@ -142,18 +153,25 @@ impl Revocations {
     pub fn new() -> Result<Self, SetupError> {
         let http = Http::new(&Settings {
             connect_within: CONNECT_WITHIN,
-            answer_within: FETCH_WITHIN,
+            answer_within: TOLD_WITHIN,
             plaintext: Plaintext::Allowed,
             ..Settings::default()
         })?;
-        Ok(Self { http, kept: Mutex::default() })
+        Ok(Self { http, within: TOLD_WITHIN, kept: Mutex::default() })
+    }
+
+    /// Waits so long instead of [`TOLD_WITHIN`], but not longer.
+    #[must_use]
+    pub fn with_limit(mut self, within: Duration) -> Self {
+        self.within = within.min(TOLD_WITHIN);
+        self
     }
 
     /// Completes what handshakes were judged to be, all at once and in their order: a leaf that is
     /// fine otherwise may be revoked. With each comes the chain, and the roots it was judged by.
     ///
-    /// `at` is the logical clock's. That nothing could be learnt is added to the cause, and changes
-    /// no state.
+    /// `at` is the logical clock's. That nothing could be learnt, or not within [`TOLD_WITHIN`], is
+    /// added to the cause, and changes no state.
     pub async fn complete(
         self: &Arc<Self>,
         judged: Vec<(Judgement, Option<(Chain, Roots)>)>,
@@ -166,7 +184,10 @@ impl Revocations {
             all.push(judgement);
             let Some((chain, roots)) = served else { continue };
             let own = Arc::clone(self);
-            asking.spawn(async move { (place, own.standing(&chain, &roots, at).await) });
+            asking.spawn(async move {
+                let standing = timeout(own.within, own.standing(&chain, &roots, at)).await;
+                (place, standing.unwrap_or_else(|_| Standing::late(own.within)))
+            });
         }
         while let Some(asked) = asking.join_next().await {
             if let Ok((place, standing)) = asked
@@ -191,9 +212,12 @@ impl Revocations {
             Err(cause) => return Standing::Unknown(cause),
         };
         let mut causes = Vec::new();
-        for url in urls.into_iter().take(MAX_URLS) {
+        let urls: Vec<String> = urls.into_iter().take(MAX_URLS).collect();
+        let each = if urls.len() > 1 { 16 } else { 8 };
+        let within = self.within.saturating_mul(7) / each;
+        for url in urls {
             let key = (url, signer.clone());
-            match self.list(&key, chain, roots, at).await {
+            match self.list(&key, chain, roots, at, within).await {
                 Ok(list) => return list.standing(chain),
                 Err(cause) => causes.push(format!("{}: {cause}", key.0)),
             }
@@ -209,6 +233,7 @@ impl Revocations {
         chain: &Chain,
         roots: &Roots,
         at: Timestamp,
+        within: Duration,
     ) -> Result<Arc<List>, String> {
         let turn = match self.kept(key, at) {
             Ok(list) => return list,
@@ -218,7 +243,8 @@ impl Revocations {
         if let Ok(list) = self.kept(key, at) {
             return list;
         }
-        let list = self.fetch(&key.0, chain, roots, at).await.map(Arc::new);
+        let fetched = timeout(within, self.fetch(&key.0, chain, roots, at)).await;
+        let list = fetched.unwrap_or_else(|_| Err(no_answer(within))).map(Arc::new);
         let until = match &list {
             Ok(list) => list.next_update.min(after(at, KEPT_AT_MOST)),
             Err(_) => after(at, RETRY_AFTER),

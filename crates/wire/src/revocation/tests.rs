@@ -189,6 +189,31 @@ async fn a_list_that_cannot_be_had_is_no_revocation_and_is_left_alone_for_a_whil
 }
 
 #[tokio::test]
+async fn silent_lists_hold_a_look_up_for_a_bounded_time_and_are_then_left_alone() {
+    let ca = Ca::new("Test CA");
+    // Nobody accepts, so the system takes the connections and nothing is ever answered.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = |n| format!("http://{}/{n}.crl", listener.local_addr().unwrap());
+    let leaf = ca.leaf(1, &[url(1), url(2)]);
+    let lists = Arc::new(Revocations::new().unwrap().with_limit(Duration::from_millis(800)));
+    let ask = async |at: Timestamp| {
+        let fine =
+            Judgement { state: SightState::Ok, leaf: None, cause: None, refused_by: Vec::new() };
+        let judged = vec![(fine, Some((leaf.clone(), ca.roots())))];
+        let told = timeout(Duration::from_secs(4), lists.complete(judged, at)).await.unwrap();
+        (told[0].state, told[0].cause.clone().unwrap())
+    };
+    let (state, cause) = ask(now()).await;
+    assert_eq!(state, SightState::Ok);
+    let both = |n| format!("{}: no answer within 0.35 s", url(n));
+    let told = format!("whether it is revoked could not be looked at: {}; {}", both(1), both(2));
+    assert_eq!(cause, told);
+    // What was learnt counts for a while: nobody waits again.
+    let again = timeout(Duration::from_millis(300), ask(now())).await.unwrap();
+    assert_eq!(again, (state, cause));
+}
+
+#[tokio::test]
 async fn only_a_list_of_the_same_ca_for_such_leaves_that_has_not_ended_counts() {
     let (ca, shelf) = (Ca::new("Test CA"), Shelf::new().await);
     let (leaf, roots) = (ca.leaf(1, &[shelf.url()]), ca.roots());

@@ -15,7 +15,6 @@ use webpki::{
     anchor_from_trusted_cert,
 };
 
-use super::{ClientCertificate, Served, TlsError, TlsVersion, Way};
 use crate::x509::{Chain, MAX_PEM_LEN, is_self_issued};
 
 /// The roots a client trusts. Cheap to clone.
@@ -161,87 +160,6 @@ pub fn judge_chain(
 pub fn leads_to_root(chain: &Chain, facts: &LeafFacts, at: Timestamp, roots: &Roots) -> bool {
     EndEntityCert::try_from(chain.leaf())
         .is_ok_and(|leaf| wrong_path(&leaf, chain, facts, at, roots, &[]).is_none())
-}
-
-/// What a look at one address comes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judgement {
-    /// The state.
-    pub state: SightState,
-    /// The leaf served, whenever one was that can be read.
-    pub leaf: Option<LeafFacts>,
-    /// What went wrong, in words, where something did.
-    pub cause: Option<String>,
-}
-
-/// Says what a handshake comes to for a client that trusts `roots` and asks for `name` at `at`.
-///
-/// A server that ends the handshake for want of a client certificate, or for reasons of its own, has
-/// shown its leaf all the same; the leaf's own faults come first. A server that only asks for a
-/// client certificate is fine: what it withholds is its application's matter.
-#[must_use]
-pub fn judge_handshake(
-    met: &Result<Served, TlsError>,
-    name: &Identifier,
-    at: Timestamp,
-    roots: &Roots,
-    known: &[CertificateDer<'_>],
-) -> Judgement {
-    let served = match met {
-        Ok(served) => served,
-        Err(error) => {
-            return Judgement {
-                state: of_error(error),
-                leaf: None,
-                cause: Some(error.to_string()),
-            };
-        }
-    };
-    let facts = match served.chain.facts() {
-        Ok(facts) => facts,
-        Err(error) => {
-            let cause = Some(format!("the chain cannot be read: {error}"));
-            return Judgement { state: SightState::Untrusted, leaf: None, cause };
-        }
-    };
-    let verdict = judge_chain(&served.chain, &facts, name, at, roots, known);
-    let (state, cause) = match verdict.state {
-        SightState::Ok => of_conduct(served),
-        state => (state, verdict.cause),
-    };
-    Judgement { state, leaf: Some(facts), cause }
-}
-
-const fn of_error(error: &TlsError) -> SightState {
-    match error {
-        TlsError::Name(_) | TlsError::NoRoute(_) => SightState::CannotLook,
-        TlsError::Unreachable(_) => SightState::Unreachable,
-        TlsError::NoTls(_) | TlsError::Refused(_) => SightState::NoTls,
-        TlsError::UnknownName => SightState::NameMismatch,
-    }
-}
-
-/// Judges how the server behaved around a chain that is fine.
-fn of_conduct(served: &Served) -> (SightState, Option<String>) {
-    if served.holds_key == Some(false) {
-        let cause = "the server does not prove that it holds the leaf's key".to_owned();
-        return (SightState::Untrusted, Some(cause));
-    }
-    if served.client_certificate == ClientCertificate::Demanded {
-        let cause = "the server demands a client certificate".to_owned();
-        return (SightState::ClientCertificateDemanded, Some(cause));
-    }
-    if let Some(ended_by) = &served.ended_by {
-        return (SightState::NoTls, Some(format!("the handshake did not complete: {ended_by}")));
-    }
-    let cause = match served.way {
-        Way::Handshake => None,
-        Way::Legacy if served.version < TlsVersion::TLS_1_2 => {
-            Some(format!("only {}, which clients refuse", served.version))
-        }
-        Way::Legacy => Some("only key exchanges or ciphers that clients refuse".to_owned()),
-    };
-    (SightState::Ok, cause)
 }
 
 fn wrong_time(facts: &LeafFacts, at: Timestamp) -> Option<(SightState, String)> {

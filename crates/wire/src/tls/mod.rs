@@ -3,7 +3,8 @@
 //!
 //! [`handshake`] connects once, resumes nothing, and records: the chain, the version, a staple, a
 //! demand for a client certificate, an alert. It accepts whatever is served, since its purpose is to
-//! see what is wrong; [`judge_chain`] then says what a client with given roots would make of it.
+//! see what is wrong; [`judge_handshake`] then says what clients of several trust stores would make of
+//! it, now and until the leaf ends.
 //!
 //! rustls speaks TLS 1.2 and 1.3 with key exchanges of this decade. A server that offers none of
 //! them is asked once more with a plain ClientHello of TLS 1.2 and older, in answer to which the chain
@@ -12,6 +13,7 @@
 mod judge;
 mod legacy;
 mod recorder;
+mod sight;
 
 use std::fmt;
 use std::io;
@@ -26,9 +28,8 @@ use tokio::time;
 use crate::x509::Chain;
 
 pub(crate) use judge::path;
-pub use judge::{
-    Judgement, Roots, RootsError, Verdict, judge_chain, judge_handshake, leads_to_root,
-};
+pub use judge::{Roots, RootsError, Verdict, judge_chain, leads_to_root};
+pub use sight::{Judgement, Stores, judge_handshake, lasts_until};
 
 /// What one handshake showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +104,9 @@ pub enum TlsError {
     /// This machine has no way to the address.
     #[error("there is no way from here: {0}")]
     NoRoute(String),
+    /// Nothing was tried: too many other handshakes are under way here.
+    #[error("too many other addresses are being looked at")]
+    NoTurn,
     /// No connection.
     #[error("{0}")]
     Unreachable(String),
@@ -120,7 +124,8 @@ pub enum TlsError {
 /// Makes one fresh handshake with one address, sending `name` (unless it is an IP address, for which
 /// nothing is sent: RFC 6066 section 3).
 ///
-/// `timeout` bounds connecting, and once more the handshake; a server of the past gets both again.
+/// `timeout` bounds connecting, and once more the handshake; asking a server of the past again takes
+/// what both have left.
 ///
 /// # Errors
 ///
@@ -132,6 +137,25 @@ pub async fn handshake(
 ) -> Result<Served, TlsError> {
     let server_name = ServerName::try_from(name.as_str().to_owned())
         .map_err(|_| TlsError::Name(name.to_string()))?;
+    let late =
+        || TlsError::Unreachable(format!("no answer within {}", Secs(timeout.saturating_mul(2))));
+    let mut met = None;
+    let asking = ask(address, name, server_name, timeout, &mut met);
+    match time::timeout(timeout.saturating_mul(2), asking).await {
+        Ok(served) => served,
+        Err(_) => Err(met.unwrap_or_else(late)),
+    }
+}
+
+/// Asks as a client of today does, and where that shows a server of the past, as one of then.
+/// `met` is what the first attempt came to: it says more than what the second one meets.
+async fn ask(
+    address: SocketAddr,
+    name: &Identifier,
+    server_name: ServerName<'static>,
+    timeout: Duration,
+    met: &mut Option<TlsError>,
+) -> Result<Served, TlsError> {
     let stream = connect(address, timeout).await?;
     let (error, is_old) = match recorder::handshake(stream, server_name, timeout).await {
         Ok(served) => return Ok(served),
@@ -140,12 +164,9 @@ pub async fn handshake(
     if !is_old {
         return Err(error);
     }
-    let stream = connect(address, timeout).await?;
-    match time::timeout(timeout, legacy::hello(stream, name)).await {
-        Ok(Some(served)) => Ok(served),
-        // What the modern handshake met says more than what the old one did.
-        Ok(None) | Err(_) => Err(error),
-    }
+    *met = Some(error.clone());
+    let Ok(stream) = connect(address, timeout).await else { return Err(error) };
+    legacy::hello(stream, name).await.ok_or(error)
 }
 
 async fn connect(address: SocketAddr, timeout: Duration) -> Result<TcpStream, TlsError> {

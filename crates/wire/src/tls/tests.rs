@@ -74,6 +74,10 @@ fn world() -> World {
 }
 
 impl World {
+    fn stores(&self) -> Stores {
+        Stores::only(self.roots.clone())
+    }
+
     fn judge(
         &self,
         certificates: Vec<CertificateDer<'static>>,
@@ -174,12 +178,107 @@ fn what_other_addresses_send_shows_that_a_chain_is_incomplete() {
     );
 }
 
+/// A second certificate for the same name and key, as when one root vouches for another.
+fn again(name: &str, what: &Authority, by: &Authority, to: i64) -> CertificateDer<'static> {
+    let mut params = params(-300, to);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.signed_by(what.issuer.key(), &by.issuer).unwrap().der().clone()
+}
+
+fn store(name: &str, root: &Authority) -> Roots {
+    Roots::from_pem(name, crate::x509::to_pem(&root.der).as_bytes()).unwrap()
+}
+
+fn met(certificates: Vec<CertificateDer<'static>>) -> Result<Served, TlsError> {
+    Ok(Served {
+        chain: Chain::from_der(certificates).unwrap(),
+        version: TlsVersion::TLS_1_3,
+        ocsp_staple: None,
+        client_certificate: ClientCertificate::NotAsked,
+        holds_key: Some(true),
+        way: Way::Handshake,
+        ended_by: None,
+    })
+}
+
+/// Judges, and says in how many days what is served ends.
+fn ends(
+    certificates: Vec<CertificateDer<'static>>,
+    stores: &[Roots],
+) -> (SightState, i64, Vec<String>) {
+    let name = Identifier::new("a.test").unwrap();
+    let (first, others) = stores.split_first().unwrap();
+    let only = Stores::only(first.clone());
+    let stores = others.iter().fold(only, |all, own| all.with(own.clone()));
+    let (judged, _) = judge_handshake(&met(certificates), &name, now(), &stores, &[]);
+    let ends_at = judged.leaf.unwrap().ends_at();
+    let told = judged.cause.into_iter().chain(judged.refused_by).collect();
+    (judged.state, ends_at.duration_since(now()).as_hours() / 24, told)
+}
+
+#[test]
+fn what_is_served_ends_when_its_last_path_does() {
+    let (old, new) = (authority("Old", None, 3000), authority("New", None, 3000));
+    let (both, one) = ([store("old", &old), store("new", &new)], [store("new", &new)]);
+    let middle = |to| authority("Middle", Some(&new), to);
+    let leaf_of = |middle: &Authority| leaf(Some(middle), &["a.test"], -1, 89);
+    let alone = |stores: &[Roots], to| {
+        let middle = middle(to);
+        ends(vec![leaf_of(&middle), middle.der], stores)
+    };
+    assert_eq!(alone(&one, 1000), (Fine, 89, vec![]));
+    assert_eq!(alone(&one, 40), (Fine, 40, vec![]), "the middle ends before the leaf");
+
+    // Old vouches for New: whoever has New itself needs none of it.
+    let crossed = |stores: &[Roots], middle_to, cross_to| {
+        let middle = middle(middle_to);
+        let cross = again("New", &new, &old, cross_to);
+        ends(vec![leaf_of(&middle), middle.der, cross], stores)
+    };
+    assert_eq!(crossed(&one, 1000, -7), (Fine, 89, vec![]), "expired, and superfluous");
+    assert_eq!(crossed(&one, 1000, 20), (Fine, 89, vec![]), "ends first, and superfluous");
+    assert_eq!(crossed(&one, 40, 20), (Fine, 40, vec![]));
+    let late = |state: (SightState, i64, Vec<String>)| (state.0, state.1, state.2.join("; "));
+    assert_eq!(late(crossed(&both[..1], 1000, 20)), (Fine, 20, String::new()));
+    let by_new_first = [both[1].clone(), both[0].clone()];
+    let sooner = "the chain ends at 2026-12-11T12:00:00Z for clients with the roots of old";
+    assert_eq!(late(crossed(&by_new_first, 1000, 20)), (Fine, 89, sooner.into()));
+    assert_eq!(late(crossed(&both, 1000, 20)), (Fine, 20, String::new()), "the first counts");
+
+    // Two ways for the middle to the same root, of which the longer one counts.
+    let middle = middle(40);
+    let longer = again("Middle", &middle, &new, 60);
+    assert_eq!(ends(vec![leaf_of(&middle), middle.der, longer], &one), (Fine, 60, vec![]));
+}
+
+#[test]
+fn a_store_that_refuses_what_another_one_accepts_is_told() {
+    let (old, new) = (authority("Old", None, 3000), authority("New", None, 3000));
+    let (old, stores) = (&old, [store("new", &new), store("old", &old)]);
+    let leaf_of_old = || leaf(Some(old), &["a.test"], -1, 89);
+    let refusal = "clients with the roots of new refuse it: \
+                   the leaf comes alone, and Old is no trusted root";
+    assert_eq!(ends(vec![leaf_of_old()], &stores), (Fine, 89, vec![refusal.to_owned()]));
+    let middle = authority("Middle", Some(old), -1);
+    let of_ended = vec![leaf(Some(&middle), &["a.test"], -1, 89), middle.der];
+    let (state, _, told) = ends(of_ended, &stores);
+    let cause = "a certificate of the chain has expired".to_owned();
+    assert_eq!((state, told), (Expired, vec![cause]), "who knows the issuer says more");
+    let private = Stores::only(stores[0].clone())
+        .with(stores[1].clone())
+        .and(&store("private", &authority("P", None, 9)));
+    let names: Vec<&str> = private.iter().map(Roots::name).collect();
+    assert_eq!(names, ["new and private", "old and private"]);
+    assert!(Stores::usual().iter().next().unwrap().anchors_len() > 100);
+}
+
 #[test]
 fn the_conduct_of_a_server_counts_where_its_chain_is_fine() {
     let world = world();
     let judge = |served: Served| {
         let name = Identifier::new("a.test").unwrap();
-        let judged = judge_handshake(&Ok(served), &name, now(), &world.roots, &[]);
+        let (judged, _) = judge_handshake(&Ok(served), &name, now(), &world.stores(), &[]);
         assert!(judged.leaf.is_some(), "the leaf was shown, whatever came after");
         (judged.state, judged.cause.unwrap_or_default())
     };
@@ -214,6 +313,7 @@ fn every_reason_for_seeing_no_chain_has_a_state() {
     let cases = [
         (TlsError::Name(text()), SightState::CannotLook),
         (TlsError::NoRoute(text()), SightState::CannotLook),
+        (TlsError::NoTurn, SightState::CannotLook),
         (TlsError::Unreachable(text()), SightState::Unreachable),
         (TlsError::NoTls(text()), SightState::NoTls),
         (TlsError::Refused(text()), SightState::NoTls),
@@ -222,7 +322,7 @@ fn every_reason_for_seeing_no_chain_has_a_state() {
     let name = Identifier::new("a.test").unwrap();
     let world = world();
     for (error, state) in cases {
-        let judged = judge_handshake(&Err(error.clone()), &name, now(), &world.roots, &[]);
+        let (judged, _) = judge_handshake(&Err(error.clone()), &name, now(), &world.stores(), &[]);
         assert_eq!((judged.state, judged.leaf), (state, None), "{error:?}");
     }
 }

@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use perennial_core::words::{Fingerprint, KeyId, KeyKind, LeafFacts};
 pub use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -203,6 +204,15 @@ pub fn subject_name(der: &[u8]) -> Result<String, X509Error> {
 /// Returns why the certificate cannot be read.
 pub fn is_self_issued(der: &[u8]) -> Result<bool, X509Error> {
     read::is_self_issued(der)
+}
+
+/// Returns the last moment of a certificate.
+///
+/// # Errors
+///
+/// Returns why the certificate cannot be read.
+pub fn not_after(der: &[u8]) -> Result<Timestamp, X509Error> {
+    read::not_after(der)
 }
 
 /// Returns where a certificate's CA publishes the lists that it would be on if it were revoked:

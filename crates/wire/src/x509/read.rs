@@ -128,6 +128,10 @@ pub(super) fn is_self_issued(der: &[u8]) -> Result<bool, X509Error> {
     parse(der, 1).map(|certificate| certificate.issuer().as_raw() == certificate.subject().as_raw())
 }
 
+pub(super) fn not_after(der: &[u8]) -> Result<Timestamp, X509Error> {
+    parse(der, 1).map(|certificate| instant(certificate.validity().not_after))
+}
+
 /// A list in parts by reason, or of another issuer, is none that could be read here.
 pub(super) fn crl_urls(der: &[u8]) -> Result<Vec<String>, X509Error> {
     let certificate = parse(der, 1)?;

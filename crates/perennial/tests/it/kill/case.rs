@@ -16,7 +16,7 @@ use perennial_core::words::{Fingerprint, Identifier, SightState};
 use perennial_peers::{Authority, Nginx, NginxOptions, Port, Server};
 use perennial_store::{Found, Journal as _, Options, Store, Vault as _};
 use perennial_wire::private_key;
-use perennial_wire::tls::{Roots, handshake, judge_handshake};
+use perennial_wire::tls::{Roots, Stores, handshake, judge_handshake};
 use perennial_wire::x509::Chain;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -178,8 +178,9 @@ impl Case {
         let address: SocketAddr = self.https.v4();
         let served = handshake(address, &name, Duration::from_secs(10)).await;
         let roots = Roots::from_pem("Pebble", self.lane.roots.as_bytes()).unwrap();
+        let stores = Stores::only(roots);
         let now = perennial::clock::Time::real().now();
-        let judgement = judge_handshake(&served, &name, now, &roots, &[]);
+        let (judgement, _) = judge_handshake(&served, &name, now, &stores, &[]);
         (served.unwrap().chain.fingerprint(), judgement.state)
     }
 
