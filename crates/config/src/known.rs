@@ -1,10 +1,9 @@
 //! CAs that are known by name: where their directories are, and what they ask of newcomers.
 //!
-//! Checked in November 2026. Let's Encrypt: letsencrypt.org/docs/acme-protocol-updates and
-//! /docs/staging-environment. Google Trust Services: the Public CA tutorial (docs.cloud.google.com,
-//! certificate-manager/docs/public-ca-tutorial) and pki.goog/faq. The others: the CAs' guides and the
-//! lists of Posh-ACME (2025) and acme.sh 3.1.5, which agree. Terms are each CA's repository page,
-//! which outlives its versions; the directory's own `termsOfService` is what is agreed to.
+//! Directory URLs were compared in November 2026 with the CAs' public documentation and with the
+//! lists that other ACME clients carry. The pages of terms are each CA's repository, which outlives
+//! its versions, and were not opened one by one: what is agreed to is the directory's own
+//! `termsOfService`.
 
 /// A CA that is known by name.
 #[derive(Clone, Copy, Debug)]

@@ -45,7 +45,7 @@ codes! {
         "allow this CA in the zone's CAA records, or declare an issuer that they allow";
     /// The CA's API fails.
     CaFailing = "ca.failing",
-        "nothing to do for a day or so: it is asked again by itself; see the CA's status page";
+        "it is asked again by itself; see whether the cause below is the CA's (its status page) or lies between: roots, route, proxy";
     /// The CA refuses for now, because too much was asked of it.
     CaRateLimited = "ca.rate-limited",
         "nothing to do: it is tried again when the CA allows it";

@@ -18,9 +18,9 @@ struct Ca {
     stands_in: bool,
 }
 
-/// Checked in November 2026: Let's Encrypt at letsencrypt.org/docs/caa, Google at pki.goog/faq, Amazon
-/// at docs.aws.amazon.com/acm/latest/userguide/setup-caa (its four names). Of the others the first
-/// name is their guides'; further ones are of houses they took over, and matter only in old records.
+/// Compared in November 2026 with public documentation: the names of Let's Encrypt, Google, Sectigo,
+/// SSL.com and DigiCert that stand first, and Amazon's four. Not confirmed: GlobalSign, GoDaddy,
+/// Actalis, and further names, which are of houses taken over and matter only in old records.
 const CAS: [Ca; 9] = [
     Ca {
         name: "Let's Encrypt",
