@@ -39,7 +39,7 @@ impl Program {
     pub const KNSUPDATE: Self =
         Self { name: "knsupdate", install: "apt-get install knot-dnsutils" };
     /// The web server.
-    pub const NGINX: Self = Self { name: "nginx", install: "apt-get install nginx-light" };
+    pub const NGINX: Self = Self { name: "nginx", install: "apt-get install nginx" };
     /// The load generator.
     pub const WRK: Self = Self { name: "wrk", install: "apt-get install wrk" };
     /// The EFF's ACME client.

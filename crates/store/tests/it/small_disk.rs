@@ -1,7 +1,8 @@
 //! Full and read-only file systems: real ones, mounted in a mount namespace of their own.
 //!
 //! The tests start themselves again under `unshare --mount`, where a small tmpfs is mounted that
-//! ends with the child. As root nothing else is needed; others need unprivileged user namespaces.
+//! ends with the child. Where neither root nor user namespaces are had (a container without them),
+//! the tests fail and say so.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,12 @@ fn on_small_disk(test: &str) -> Option<PathBuf> {
         .expect("unshare is needed: apt-get install util-linux");
     let (out, err) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        out.contains("running 1 test"),
+        "a small disk cannot be mounted; user namespaces are needed, in a container: \
+         --security-opt seccomp=unconfined, or --privileged; on Ubuntu: \
+         sysctl kernel.apparmor_restrict_unprivileged_userns=0\n{err}"
+    );
     assert!(output.status.success(), "{out}\n{err}");
     assert!(out.contains("1 passed"), "the child ran the test: {out}");
     None
