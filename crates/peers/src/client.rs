@@ -10,7 +10,20 @@ use crate::Error;
 
 /// Makes a client that trusts the roots in `ca_pem` alone (none: plain HTTP, or nothing).
 pub(crate) fn client(ca_pem: &str) -> Result<reqwest::Client, Error> {
-    let failed = |cause: &dyn std::fmt::Display| Error::failed("making an HTTP client", cause);
+    build(builder(ca_pem)?)
+}
+
+/// Makes a client of what [`builder`] began.
+pub(crate) fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, Error> {
+    builder.build().map_err(|cause| failed(&cause))
+}
+
+fn failed(cause: &dyn std::fmt::Display) -> Error {
+    Error::failed("making an HTTP client", cause)
+}
+
+/// Begins a client that trusts the roots in `ca_pem` alone.
+pub(crate) fn builder(ca_pem: &str) -> Result<reqwest::ClientBuilder, Error> {
     let mut roots = rustls::RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
         roots.add(root.map_err(|cause| failed(&cause))?).map_err(|cause| failed(&cause))?;
@@ -21,13 +34,11 @@ pub(crate) fn client(ca_pem: &str) -> Result<reqwest::Client, Error> {
         .map_err(|cause| failed(&cause))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    reqwest::Client::builder()
+    Ok(reqwest::Client::builder()
         .no_proxy()
         .user_agent("perennial-peers") // RFC 8555 6.1 demands one, and Pebble insists
         .timeout(Duration::from_secs(10))
-        .tls_backend_preconfigured(tls)
-        .build()
-        .map_err(|cause| failed(&cause))
+        .tls_backend_preconfigured(tls))
 }
 
 /// Returns an answer's body, or an error when the status is not one of success.

@@ -35,6 +35,7 @@ mod pebble;
 mod port;
 mod process;
 mod program;
+mod visitor;
 mod wait;
 mod wrk;
 
@@ -50,5 +51,6 @@ pub use nginx::{Nginx, NginxOptions, Server};
 pub use pebble::{Eab, KeyAlgorithm, Pebble, PebbleOptions};
 pub use port::Port;
 pub use program::Program;
+pub use visitor::{Visit, Visitor};
 pub use wait::until;
 pub use wrk::{Wrk, WrkOptions, WrkReport};
