@@ -6,7 +6,8 @@
 //! than holds up the loop, and the next watchdog ping comes soon.
 //!
 //! The watchdog ping must come from the loop alone: a thread of its own would ping on while the
-//! loop hangs.
+//! loop hangs. The loop turns at least every five seconds and pings at each turn, so `WATCHDOG_USEC`
+//! is not asked: any patience from ten seconds on is twice what is needed.
 //!
 //! Deliberately absent: `MONOTONIC_USEC` (only `Type=notify-reload` asks for it), file descriptors,
 //! and vsock sockets, which managers use towards virtual machines, not towards services.
@@ -18,7 +19,6 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::time::Duration;
 
 /// What the service manager is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,14 +39,13 @@ pub enum State<'s> {
 #[derive(Debug)]
 pub struct Notifier {
     socket: Option<UnixDatagram>,
-    watchdog: Option<Duration>,
 }
 
 impl Notifier {
     /// Makes a notifier that nobody listens to.
     #[must_use]
     pub const fn silent() -> Self {
-        Self { socket: None, watchdog: None }
+        Self { socket: None }
     }
 
     /// Connects to the service manager that the environment names. `variable` looks one up.
@@ -61,15 +60,7 @@ impl Notifier {
         let socket = UnixDatagram::unbound()?;
         socket.connect_addr(&address(&name)?)?;
         socket.set_nonblocking(true)?;
-        Ok(Self { socket: Some(socket), watchdog: watchdog(&variable) })
-    }
-
-    /// Returns how often [`State::Watchdog`] is to be sent: half of the manager's patience.
-    ///
-    /// Source: sd_watchdog_enabled(3) recommends the half.
-    #[must_use]
-    pub const fn watchdog_every(&self) -> Option<Duration> {
-        self.watchdog
+        Ok(Self { socket: Some(socket) })
     }
 
     /// Tells the manager several things in one message.
@@ -116,22 +107,13 @@ fn address(name: &OsStr) -> io::Result<SocketAddr> {
     }
 }
 
-/// Returns how often to ping, if the manager watches this process.
-fn watchdog(variable: &impl Fn(&str) -> Option<OsString>) -> Option<Duration> {
-    let number = |name| variable(name)?.to_str()?.parse::<u64>().ok();
-    let is_ours = match variable("WATCHDOG_PID") {
-        Some(_) => number("WATCHDOG_PID") == Some(u64::from(std::process::id())),
-        None => true,
-    };
-    let patience = number("WATCHDOG_USEC").filter(|micros| is_ours && *micros > 0)?;
-    Some(Duration::from_micros(patience) / 2)
-}
-
 /// Characters of a status; a datagram holds far more, a line on a terminal does not.
 const STATUS_LIMIT: usize = 400;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn environment<'v>(
@@ -203,7 +185,6 @@ mod tests {
     fn without_a_manager_nothing_is_done() {
         let notifier = Notifier::connect(|_| None).unwrap();
         notifier.notify(&[State::Ready]).unwrap();
-        assert_eq!(notifier.watchdog_every(), None);
         let vsock = [("NOTIFY_SOCKET", OsString::from("vsock:2:1234"))];
         let error = Notifier::connect(environment(&vsock)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::Unsupported);
@@ -227,29 +208,6 @@ mod tests {
                 .expect("systemd-analyze is needed: apt-get install systemd");
             let complaint = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success() && complaint.is_empty(), "{arguments:?}: {complaint}");
-        }
-    }
-
-    #[test]
-    fn the_watchdog_is_pinged_twice_as_often_as_asked_and_only_by_whom_it_watches() {
-        let own = std::process::id().to_string();
-        let cases = [
-            (Some("60000000"), None, Some(30)),
-            (Some("60000000"), Some(own.as_str()), Some(30)),
-            (Some("60000000"), Some("1"), None),
-            (Some("60000000"), Some("nonsense"), None),
-            (Some("0"), None, None),
-            (Some("soon"), None, None),
-            (None, None, None),
-        ];
-        for (micros, pid, seconds) in cases {
-            let variable = |name: &str| match name {
-                "WATCHDOG_USEC" => micros.map(OsString::from),
-                "WATCHDOG_PID" => pid.map(OsString::from),
-                _ => None,
-            };
-            let expected = seconds.map(Duration::from_secs);
-            assert_eq!(watchdog(&variable), expected, "{micros:?} {pid:?}");
         }
     }
 }

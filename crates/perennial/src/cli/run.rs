@@ -34,15 +34,19 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
     builder.enable_all().build().context("start the runtime")
 }
 
-/// Sends the log to standard error; `RUST_LOG` chooses what is in it.
+/// Sends the log to standard error, as text or as a JSON object a line; `RUST_LOG` chooses what is in it.
 fn log(globals: &Globals) {
     use tracing_subscriber::EnvFilter;
     let chosen = EnvFilter::try_from_default_env();
     let filter = chosen.unwrap_or_else(|_| EnvFilter::new("info"));
     let ansi = globals.paint_of_errors() == crate::view::Paint::Colour;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call, in tests, finds the first one's log in place.
-    let _ = log.with_writer(std::io::stderr).try_init();
+    let _ = if globals.json {
+        log.json().flatten_event(true).try_init()
+    } else {
+        log.with_ansi(ansi).try_init()
+    };
 }
 
 /// Gives errors of starting their hint.

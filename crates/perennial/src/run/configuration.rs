@@ -2,7 +2,8 @@
 //!
 //! What was taken on is copied into the store, texts and places, so that a file that is broken at
 //! the next start, perhaps by the very deployment that restarted us, does not keep certificates from
-//! being renewed.
+//! being renewed. Secrets may be written in it, so the copy is sealed like a key; in plain lies only
+//! where the secret is that opens the store.
 //!
 //! Beside it are kept the *former* configurations that are still needed: a certificate that is in the
 //! file no more is renewed all the same (law 8), and so is one whose removal is held for a person.
@@ -18,11 +19,15 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use perennial_config::{Loaded, Message, Settings, Source, gather, render, understand};
+use perennial_config::{
+    Loaded, Message, Settings, Source, StoreSettings, gather, render, understand,
+};
 use perennial_core::intent::Intent;
 use perennial_core::state::{Attempt, State};
 use perennial_core::words::Name;
+use perennial_store::FileVault;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 /// The operator's file or folder.
 #[derive(Clone, Debug)]
@@ -34,6 +39,16 @@ pub struct Configuration {
     /// Earlier ones, the newest first: those that are needed, once [`Configuration::complete`] said
     /// which.
     former: Vec<Vec<Source>>,
+}
+
+/// What the file says at the start, while the store is not open yet.
+#[derive(Debug)]
+pub(super) struct Opening {
+    path: PathBuf,
+    seen: Stamp,
+    read: Result<(Vec<Source>, Loaded), Vec<Message>>,
+    /// Which store is to be opened, and how.
+    pub(super) store: StoreSettings,
 }
 
 /// What is in force after starting.
@@ -60,6 +75,13 @@ impl fmt::Display for Unusable {
 /// What tells whether files changed: each file's path, length and time of change.
 type Stamp = Vec<(PathBuf, u64, Option<SystemTime>)>;
 
+/// What lies in plain: how to open the store, should the file not say it any more.
+#[derive(Serialize, Deserialize)]
+struct Pointer {
+    #[serde(default)]
+    unseal: Option<PathBuf>,
+}
+
 /// The last good configuration, as it is kept.
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -76,33 +98,62 @@ struct KeptSource {
     text: String,
 }
 
-/// The name of the copy in the store's folder.
-const LAST_GOOD: &str = "last-good-configuration.json";
+/// The name of the pointer in the store's folder.
+const POINTER: &str = "last-good-configuration.json";
 
-impl Configuration {
-    /// Reads the file, or falls back to the last good one kept in `store`.
-    pub(super) fn read(path: &Path, store: &Path) -> Result<(Self, Declared), Unusable> {
+impl Opening {
+    /// Reads the file. Where it cannot be used, the store in the folder `store` is to be asked what
+    /// was kept; if there is none, the file's mistakes are all there is.
+    pub(super) fn read(path: &Path, store: &Path) -> Result<Self, Unusable> {
         let (path, seen) = (path.to_path_buf(), stamp(path));
         match load(&path) {
-            Ok((sources, Loaded { intent, settings, .. })) => {
-                let mut own = Self { path, seen, good: sources, former: Vec::new() };
-                if let Some((newest, former)) = kept(&settings.store.dir) {
-                    own.former = former;
-                    own.supersede(newest);
-                }
-                Ok((own, Declared { intent, settings, refused: None }))
+            Ok((sources, loaded)) => {
+                let store = loaded.settings.store.clone();
+                Ok(Self { path, seen, read: Ok((sources, loaded)), store })
             }
             Err(messages) => {
-                let Some((good, former)) = kept(store) else { return Err(Unusable(messages)) };
-                let Ok(Loaded { intent, settings, .. }) = understand(&good) else {
-                    return Err(Unusable(messages));
-                };
-                let refused = Some(summary(&messages));
-                Ok((Self { path, seen, good, former }, Declared { intent, settings, refused }))
+                let Some(unseal) = pointer(store) else { return Err(Unusable(messages)) };
+                let store = StoreSettings { dir: store.to_path_buf(), unseal };
+                Ok(Self { path, seen, read: Err(messages), store })
             }
         }
     }
 
+    /// Takes the file if it can be used, and the last good one kept in the store if not.
+    pub(super) fn finish(self, vault: &FileVault) -> Result<(Configuration, Declared), Unusable> {
+        let Self { path, seen, read, .. } = self;
+        let kept = kept(vault);
+        match read {
+            Ok((good, Loaded { intent, settings, warnings, .. })) => {
+                let mut own = Configuration { path, seen, good, former: Vec::new() };
+                if let Some((newest, former)) = kept {
+                    own.former = former;
+                    own.supersede(newest);
+                }
+                warn(&warnings);
+                Ok((own, Declared { intent, settings, refused: None }))
+            }
+            Err(messages) => {
+                let Some((good, former)) = kept else { return Err(Unusable(messages)) };
+                let Ok(Loaded { intent, settings, .. }) = understand(&good) else {
+                    return Err(Unusable(messages));
+                };
+                let refused = Some(summary(&messages));
+                let own = Configuration { path, seen, good, former };
+                Ok((own, Declared { intent, settings, refused }))
+            }
+        }
+    }
+}
+
+/// Logs what is allowed and unwise in a configuration that is taken on.
+pub(super) fn warn(warnings: &[Message]) {
+    for Message { file, line, column, text, hint, .. } in warnings {
+        tracing::warn!(hint, "{file}:{line}:{column}: {text}");
+    }
+}
+
+impl Configuration {
     /// Reads the file again. What it says is in force only after [`Configuration::take_on`].
     pub(super) fn read_again(&mut self) -> Result<Newest, String> {
         self.seen = stamp(&self.path);
@@ -137,8 +188,15 @@ impl Configuration {
     }
 
     /// Keeps what is in force, and what is still needed of former ones, in the store.
-    pub(super) fn keep(&self, store: &Path) {
-        if let Err(error) = write_kept(store, &self.good, &self.former) {
+    pub(super) fn keep(&self, vault: &FileVault, store: &StoreSettings) {
+        let kept = Kept::of(&self.good, &self.former);
+        // Secrets may be in it; it is wiped once it is sealed.
+        let text = serde_json::to_vec(&kept).map(Zeroizing::new);
+        let sealed = text.map_err(|error| error.to_string()).and_then(|text| {
+            vault.put_configuration(&text).map_err(|error| format!("{error}: {}", error.advice()))
+        });
+        let written = sealed.and_then(|()| point(store).map_err(|error| error.to_string()));
+        if let Err(error) = written {
             tracing::warn!("the last good configuration could not be kept: {error}");
         }
     }
@@ -230,37 +288,62 @@ fn stamp(path: &Path) -> Stamp {
     stamps
 }
 
+impl Kept {
+    fn of(good: &[Source], former: &[Vec<Source>]) -> Self {
+        let source = |source: &Source| KeptSource {
+            name: source.name.clone(),
+            folder: source.folder.clone(),
+            text: source.text.clone(),
+        };
+        let sources = |sources: &[Source]| sources.iter().map(source).collect();
+        Self { sources: sources(good), former: former.iter().map(|one| sources(one)).collect() }
+    }
+}
+
 /// Returns the last good configuration and the former ones that were still needed.
-fn kept(store: &Path) -> Option<(Vec<Source>, Vec<Vec<Source>>)> {
-    let text = fs::read_to_string(store.join(LAST_GOOD)).ok()?;
-    let kept: Kept = serde_json::from_str(&text).ok()?;
+fn kept(vault: &FileVault) -> Option<(Vec<Source>, Vec<Vec<Source>>)> {
+    let text = vault.configuration().unwrap_or_else(|error| {
+        tracing::warn!("the last good configuration cannot be read: {error}");
+        None
+    });
+    let kept: Kept = serde_json::from_slice(&text?).ok()?;
     let source =
         |source: KeptSource| Source { name: source.name, folder: source.folder, text: source.text };
     let sources = |kept: Vec<KeptSource>| kept.into_iter().map(source).collect();
     Some((sources(kept.sources), kept.former.into_iter().map(sources).collect()))
 }
 
-fn write_kept(store: &Path, good: &[Source], former: &[Vec<Source>]) -> std::io::Result<()> {
-    let source = |source: &Source| KeptSource {
-        name: source.name.clone(),
-        folder: source.folder.clone(),
-        text: source.text.clone(),
-    };
-    let sources = |sources: &[Source]| sources.iter().map(source).collect();
-    let kept =
-        Kept { sources: sources(good), former: former.iter().map(|one| sources(one)).collect() };
-    let temporary = store.join(format!("{LAST_GOOD}.new"));
+/// Returns where the secret is that opens the store in a folder, if a configuration is kept there.
+fn pointer(store: &Path) -> Option<Option<PathBuf>> {
+    let text = fs::read_to_string(store.join(POINTER)).ok()?;
+    let Pointer { unseal } = serde_json::from_str(&text).ok()?;
+    Some(unseal)
+}
+
+fn point(store: &StoreSettings) -> std::io::Result<()> {
+    let pointer = Pointer { unseal: store.unseal.clone() };
+    let temporary = store.dir.join(format!("{POINTER}.new"));
     let _ = fs::remove_file(&temporary);
     let mut file =
         fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(serde_json::to_string(&kept)?.as_bytes())?;
+    file.write_all(serde_json::to_string(&pointer)?.as_bytes())?;
     file.sync_all()?;
-    fs::rename(&temporary, store.join(LAST_GOOD))
+    fs::rename(&temporary, store.dir.join(POINTER))
 }
 
 #[cfg(test)]
 mod tests {
+    use perennial_store::Unseal;
+
     use super::*;
+
+    fn vault(folder: &Path) -> FileVault {
+        FileVault::open(folder, &Unseal::Own).unwrap()
+    }
+
+    fn read(path: &Path, folder: &Path) -> (Configuration, Declared) {
+        Opening::read(path, folder).unwrap().finish(&vault(folder)).unwrap()
+    }
 
     /// Writes a file that declares a solver of its own, and starts with it: returns the solvers that
     /// are known while `needed` is needed.
@@ -269,9 +352,9 @@ mod tests {
         let dir = folder.display();
         let text = format!("[store]\ndir = \"{dir}\"\n[solver.{solver}]\nhttp-01 = \"listener\"\n");
         fs::write(&path, text).unwrap();
-        let (mut own, Declared { mut settings, .. }) = Configuration::read(&path, folder).unwrap();
+        let (mut own, Declared { mut settings, .. }) = read(&path, folder);
         own.complete(&mut settings, &needing(needed));
-        own.keep(folder);
+        own.keep(&vault(folder), &settings.store);
         (own, settings.solvers.keys().map(ToString::to_string).collect())
     }
 
@@ -304,8 +387,7 @@ mod tests {
         start(folder, "b", &["a", "b"]);
         let path = folder.join("perennial.toml");
         fs::write(&path, "[broken").unwrap();
-        let (mut own, Declared { mut settings, refused, .. }) =
-            Configuration::read(&path, folder).unwrap();
+        let (mut own, Declared { mut settings, refused, .. }) = read(&path, folder);
         own.complete(&mut settings, &needing(&["a", "b"]));
         assert_eq!(settings.solvers.len(), 2);
         assert!(refused.is_some());
@@ -319,7 +401,7 @@ mod tests {
         let path = folder.join("perennial.toml");
         let text = fs::read_to_string(&path).unwrap().replace("listener", "webroot");
         fs::write(&path, text + "webroot = \"/srv\"\n").unwrap();
-        let (mut own, Declared { mut settings, .. }) = Configuration::read(&path, folder).unwrap();
+        let (mut own, Declared { mut settings, .. }) = read(&path, folder);
         let before = settings.clone();
         own.complete(&mut settings, &needing(&["a"]));
         assert_eq!((settings, own.former.len()), (before, 0));

@@ -24,7 +24,8 @@ use perennial_adapters::deploy::{
 use perennial_adapters::dns::{PlaceSettings, Places};
 use perennial_adapters::probe::Probe;
 use perennial_config::{
-    HostPort, IssuerSettings, Settings, SolverSettings as Declared, TargetRecipe, TsigSettings,
+    HostPort, IssuerSettings, Settings, SolverSettings as Declared, StoreSettings, TargetRecipe,
+    TsigSettings,
 };
 use perennial_core::intent::{CertificateSpec, Intent};
 use perennial_core::state::State;
@@ -56,8 +57,8 @@ pub struct Surroundings {
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 
 /// Returns where the secret that seals the store comes from.
-pub(super) fn unseal(settings: &Settings) -> Unseal {
-    settings.store.unseal.clone().map_or(Unseal::Own, Unseal::File)
+pub(super) fn unseal(store: &StoreSettings) -> Unseal {
+    Unseal::from(store.unseal.clone())
 }
 
 /// Returns the declaration with the certificates that are in it no more and are renewed all the

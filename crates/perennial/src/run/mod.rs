@@ -28,17 +28,17 @@ mod shell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use perennial_config::Settings;
+use perennial_config::{Settings, StoreSettings};
 use perennial_core::driver::{Input, Loader, Step};
 use perennial_core::intent::Intent;
 use perennial_core::record::{Record, Stream};
 use perennial_core::state::InUse;
-use perennial_store::{Found, Journal as _, Options, Store, Vault, Writer};
+use perennial_store::{FileVault, Found, Journal as _, Options, Store, Vault, Writer};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 pub use boundary::Boundaries;
 pub use configuration::{Configuration, Unusable};
-use configuration::{Means, Newest};
+use configuration::{Means, Newest, Opening, warn};
 pub use draw::Draws;
 pub use equip::{Surroundings, equip};
 pub use hands::Hands;
@@ -46,6 +46,7 @@ pub use serve::serve;
 pub use shell::{End, Event, Look, Parts, Pulse, Shell};
 
 use crate::clock::Time;
+use crate::sd_notify::{Notifier, State};
 
 /// Why the daemon could not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -98,13 +99,16 @@ pub struct Daemon {
     events: UnboundedSender<Event>,
     configuration: Configuration,
     settings: Settings,
+    /// The store as it was opened; another one is used from the next start on.
+    store: StoreSettings,
     /// Keeps other daemons out for as long as this one lives.
     lock: perennial_store::Lock,
     surroundings: Surroundings,
-    vault: Arc<dyn Vault>,
+    vault: Arc<FileVault>,
     time: Time,
     /// What could not be set up, if anything.
     unfit: Option<String>,
+    notifier: Arc<Notifier>,
 }
 
 impl Daemon {
@@ -118,24 +122,27 @@ impl Daemon {
         start: Start,
         followers: Option<UnboundedSender<Record>>,
     ) -> Result<Self, RunError> {
-        let configuration = Configuration::read(&start.config, &start.store);
-        let (mut configuration, declared) = configuration.map_err(RunError::Configuration)?;
-        let mut settings = declared.settings;
-        let options = Options { unseal: equip::unseal(&settings) };
-        let store = Store::open(&settings.store.dir, &options).map_err(RunError::Store)?;
+        let opening = Opening::read(&start.config, &start.store);
+        let opening = opening.map_err(RunError::Configuration)?;
+        let options = Options { unseal: equip::unseal(&opening.store) };
+        let store = Store::open(&opening.store.dir, &options).map_err(RunError::Store)?;
         let Store { mut journal, vault, lock } = store;
+        let place = opening.store.clone();
+        let opened = opening.finish(&vault);
+        let (mut configuration, declared) = opened.map_err(RunError::Configuration)?;
+        let mut settings = declared.settings;
         let epoch = journal.acquire_epoch().map_err(RunError::Store)?;
         let loader = load(&journal)?;
         let own = settings.clone();
         let whole = equip::with_undeclared(&declared.intent, loader.state());
         configuration.complete(&mut settings, &Means::of(&whole, loader.state()));
-        configuration.keep(&settings.store.dir);
-        let vault: Arc<dyn Vault> = Arc::new(vault);
+        configuration.keep(&vault, &place);
+        let vault = Arc::new(vault);
         if loader.is_whole() {
             sweep(&*vault, &loader.state().in_use()).map_err(RunError::Store)?;
         }
-        let hands =
-            equip(&whole, &settings, &start.surroundings, Arc::clone(&vault), &start.time).await?;
+        let shared: Arc<dyn Vault> = Arc::clone(&vault) as _;
+        let hands = equip(&whole, &settings, &start.surroundings, shared, &start.time).await?;
         let (events, inbox) = unbounded_channel();
         let writer = spawn_writer(journal, epoch, &events)?;
         let mut draws = start.draws;
@@ -161,12 +168,20 @@ impl Daemon {
             events,
             configuration,
             settings,
+            store: place,
             lock,
             surroundings: start.surroundings,
             vault,
             time: start.time,
             unfit,
+            notifier: Arc::new(Notifier::silent()),
         })
+    }
+
+    /// Has the service manager told when the configuration is read again.
+    #[must_use]
+    pub fn telling(self, notifier: Arc<Notifier>) -> Self {
+        Self { notifier, ..self }
     }
 
     /// Returns where the loop listens: for the control socket, for signals, for tests.
@@ -193,9 +208,11 @@ impl Daemon {
             events: self.events,
             surroundings: self.surroundings,
             vault: self.vault,
+            store: self.store,
             time: self.time,
             unfit: self.unfit,
             looks: 0,
+            notifier: self.notifier,
         };
         let watching = tokio::spawn(watcher.watch(reload));
         let end = self.shell.run(self.first).await;
@@ -220,12 +237,21 @@ struct Watcher {
     configuration: Configuration,
     events: UnboundedSender<Event>,
     surroundings: Surroundings,
-    vault: Arc<dyn Vault>,
+    vault: Arc<FileVault>,
+    store: StoreSettings,
     time: Time,
     /// What could not be set up the last time, such as a secret that cannot be read.
     unfit: Option<String>,
     /// How often was looked in vain since.
     looks: u32,
+    notifier: Arc<Notifier>,
+}
+
+/// Why the newest file was not taken on.
+struct Refused {
+    why: String,
+    /// Whether it was not said already.
+    is_new: bool,
 }
 
 /// How often the configuration's files are looked at.
@@ -248,10 +274,18 @@ impl Watcher {
                     }
                     false
                 }
-                Err(_) if self.configuration.has_changed() || self.tries_again() => false,
-                Err(_) => continue,
+                Err(_) if self.configuration.has_changed() => false,
+                Err(_) => {
+                    if self.tries_again() {
+                        self.take_on(false).await;
+                    }
+                    continue;
+                }
             };
-            self.take_on(confirmed).await;
+            // Not told where the manager is gone: it will notice by itself.
+            let _ = self.notifier.notify(&[State::Reloading]);
+            let status = self.take_on(confirmed).await;
+            let _ = self.notifier.notify(&[State::Ready, State::Status(&status)]);
         }
     }
 
@@ -261,34 +295,41 @@ impl Watcher {
         self.looks.checked_rem(LOOKS_BEFORE_ANOTHER_TRY) == Some(0) && self.looks > 0
     }
 
-    /// Takes on what the files say now, or says why not.
-    async fn take_on(&mut self, confirmed: bool) {
-        let refuse =
-            |message: String| Event::Input(Input::DeclarationRefused { message: message.into() });
-        let event = match self.configuration.read_again() {
-            Err(message) => refuse(message),
-            Ok(newest) => match self.equip(&newest).await {
-                Err(error) => refuse(error.to_string()),
-                Ok((hands, _)) if hands.unfit.first_of(&newest.loaded.settings).is_some() => {
-                    let cause = hands.unfit.first_of(&newest.loaded.settings).map(str::to_owned);
-                    if self.unfit == cause {
-                        return; // said already
-                    }
-                    self.unfit.clone_from(&cause);
-                    refuse(cause.unwrap_or_default())
+    /// Takes on what the files say now, or says why not. Returns how things are then, in a line.
+    async fn take_on(&mut self, confirmed: bool) -> String {
+        match self.try_on().await {
+            Ok(intent) => {
+                let _ = self.events.send(Event::Input(Input::Declared { intent, confirmed }));
+                String::from("running")
+            }
+            Err(refused) => {
+                let status = format!("running with an earlier configuration: {}", refused.why);
+                if refused.is_new {
+                    let message = refused.why.into();
+                    let _ = self.events.send(Event::Input(Input::DeclarationRefused { message }));
                 }
-                Ok((hands, configuration)) => {
-                    self.unfit = None;
-                    self.configuration = configuration;
-                    self.configuration.keep(&newest.loaded.settings.store.dir);
-                    // A loop that has ended reads nothing any more.
-                    let _ = self.events.send(Event::Hands(Arc::new(hands)));
-                    let intent = Box::new(newest.loaded.intent);
-                    Event::Input(Input::Declared { intent, confirmed })
-                }
-            },
-        };
-        let _ = self.events.send(event);
+                status
+            }
+        }
+    }
+
+    async fn try_on(&mut self) -> Result<Box<Intent>, Refused> {
+        let new = |why: String| Refused { why, is_new: true };
+        let newest = self.configuration.read_again().map_err(new)?;
+        let (hands, configuration) =
+            self.equip(&newest).await.map_err(|error| new(error.to_string()))?;
+        let cause = hands.unfit.first_of(&newest.loaded.settings).map(str::to_owned);
+        let before = std::mem::replace(&mut self.unfit, cause.clone());
+        if let Some(why) = cause {
+            let is_new = before.as_ref() != Some(&why);
+            return Err(Refused { why, is_new });
+        }
+        warn(&newest.loaded.warnings);
+        self.configuration = configuration;
+        self.configuration.keep(&self.vault, &self.store);
+        // A loop that has ended reads nothing any more.
+        let _ = self.events.send(Event::Hands(Arc::new(hands)));
+        Ok(Box::new(newest.loaded.intent))
     }
 
     /// Makes the adapters of the newest file, with what only former ones have and is still needed,
@@ -299,7 +340,7 @@ impl Watcher {
         configuration.take_on(newest.sources.clone());
         let mut settings = newest.loaded.settings.clone();
         configuration.complete(&mut settings, &needed);
-        let vault = Arc::clone(&self.vault);
+        let vault: Arc<dyn Vault> = Arc::clone(&self.vault) as _;
         let hands = equip(&whole, &settings, &self.surroundings, vault, &self.time).await?;
         Ok((hands, configuration))
     }

@@ -1,13 +1,13 @@
 //! The daemon as a service: control socket, signals, service manager.
 
 use std::io;
-use std::sync::Mutex;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use perennial_core::decide::{Context as Deciding, Draw, holds};
 use perennial_core::driver::{Driver, Input};
 use perennial_core::words::Name;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, channel, unbounded_channel};
 use tokio::sync::oneshot;
 
@@ -24,20 +24,22 @@ use crate::view::{Source, StatusView};
 ///
 /// Returns why it could not start, or ended by itself.
 pub async fn serve(start: Start) -> Result<()> {
-    let notifier = connect();
-    let start = Start { pulse: pulse(notifier), ..start };
-    let daemon = Daemon::prepare(start, None).await?;
+    // Taken before anything else: a manager's signal while we start must not end us unheard.
+    let signals = Signals::take().context("take signals")?;
+    let notifier = Arc::new(connect());
+    let start = Start { pulse: pulse(Arc::clone(&notifier)), ..start };
+    let daemon = Daemon::prepare(start, None).await?.telling(Arc::clone(&notifier));
     let socket = &daemon.settings().control_socket;
     let server = Server::bind(socket)
         .with_context(|| format!("listen on the control socket {}", socket.display()))?;
     let (reload, reloads) = unbounded_channel();
-    let events = daemon.events();
+    let wishes = Wishes { events: daemon.events(), reload, notifier };
     let (ask, mut asked) = channel::<ControlRequest>(QUESTIONS_WAITING);
     let serving = tokio::spawn(server.serve(ask));
-    let signals = tokio::spawn(listen(events.clone(), reload.clone()).context("take signals")?);
+    let signals = tokio::spawn(signals.pass_on(wishes.clone()));
     let answering = tokio::spawn(async move {
         while let Some(request) = asked.recv().await {
-            answer(request, &events, &reload);
+            answer(request, &wishes);
         }
     });
     tracing::info!("running");
@@ -61,47 +63,74 @@ fn connect() -> Notifier {
 }
 
 /// Tells the service manager that the loop is alive: ready at its first turn, and then at each.
-fn pulse(notifier: Notifier) -> Pulse {
-    let first = Mutex::new(true);
+fn pulse(notifier: Arc<Notifier>) -> Pulse {
+    let mut is_first = true;
     Box::new(move || {
-        let is_first = first.lock().is_ok_and(|mut first| std::mem::replace(&mut first, false));
-        let states: &[State<'_>] =
-            if is_first { &[State::Ready, State::Watchdog] } else { &[State::Watchdog] };
+        let first: &[State<'_>] = &[State::Ready, State::Watchdog, State::Status("running")];
+        let is_first = std::mem::replace(&mut is_first, false);
         // A manager that cannot be told will say so itself, by its watchdog.
-        let _ = notifier.notify(states);
+        let _ = notifier.notify(if is_first { first } else { &[State::Watchdog] });
     })
 }
 
-/// Turns signals into events.
-fn listen(
+/// Whom a person's or a manager's wishes are passed on to.
+#[derive(Clone)]
+struct Wishes {
     events: UnboundedSender<Event>,
     reload: UnboundedSender<Reload>,
-) -> io::Result<impl Future<Output = ()> + Send> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(async move {
+    notifier: Arc<Notifier>,
+}
+
+impl Wishes {
+    /// Has the loop end; returns whether it still runs.
+    fn stop(&self) -> bool {
+        let finishing = State::Status("finishing what is in flight");
+        // Whether the manager hears it or not: we end.
+        let _ = self.notifier.notify(&[State::Stopping, finishing]);
+        self.events.send(Event::Stop).is_ok()
+    }
+
+    /// Has the configuration read again; returns whether somebody will.
+    fn reload(&self, confirmed: bool) -> bool {
+        self.reload.send(Reload { confirmed }).is_ok()
+    }
+}
+
+/// The signals that mean something to us.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn take() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Turns them into wishes, for as long as there is somebody to fulfil them.
+    async fn pass_on(mut self, wishes: Wishes) {
         loop {
-            // A loop that has ended needs no signals any more.
             let told = tokio::select! {
-                _ = terminate.recv() => events.send(Event::Stop).is_ok(),
-                _ = interrupt.recv() => events.send(Event::Stop).is_ok(),
-                _ = hangup.recv() => reload.send(Reload { confirmed: false }).is_ok(),
+                _ = self.terminate.recv() => wishes.stop(),
+                _ = self.interrupt.recv() => wishes.stop(),
+                _ = self.hangup.recv() => wishes.reload(false),
             };
             if !told {
                 return;
             }
         }
-    })
+    }
 }
 
 /// Has a question answered: by the loop where the state is asked for, here where a wish is passed on.
-fn answer(
-    request: ControlRequest,
-    events: &UnboundedSender<Event>,
-    reload: &UnboundedSender<Reload>,
-) {
+fn answer(request: ControlRequest, wishes: &Wishes) {
     let ControlRequest { question, reply } = request;
+    let events = &wishes.events;
     let done = |text: &str| Answer::Done { text: text.to_owned() };
     match question {
         Question::Status { limit, about } => look(events, reply, move |driver, now| {
@@ -116,14 +145,13 @@ fn answer(
         Question::Renew { certificate } => renew(certificate, events, reply),
         Question::Confirm { certificate } => confirm(certificate, events, reply),
         Question::Reload { confirmed } => {
-            let told = reload.send(Reload { confirmed });
+            let told = wishes.reload(confirmed);
             // An asker that has hung up wants no answer.
-            let _ =
-                reply.send(if told.is_ok() { done("the configuration is read") } else { gone() });
+            let _ = reply.send(if told { done("the configuration is read") } else { gone() });
         }
         Question::Stop => {
-            let told = events.send(Event::Stop);
-            let _ = reply.send(if told.is_ok() { done("ending") } else { gone() });
+            let told = wishes.stop();
+            let _ = reply.send(if told { done("ending") } else { gone() });
         }
     }
 }

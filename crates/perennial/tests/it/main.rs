@@ -19,6 +19,8 @@ mod reloading;
 mod renewing;
 mod revoked;
 mod running;
+mod secrets;
+mod service;
 mod serving;
 mod tidy;
 mod world;

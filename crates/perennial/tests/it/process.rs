@@ -51,9 +51,14 @@ pub(crate) fn fold(store: &Path) -> Option<Loader> {
 impl Process {
     /// Starts a daemon whose store is `store` beside the configuration, and waits until it answers.
     pub(crate) async fn start(config: &Path) -> Self {
+        Self::spawn(config, command(config, &["run"])).await
+    }
+
+    /// As [`Process::start`], by a command of the test's own.
+    pub(crate) async fn spawn(config: &Path, command: Command) -> Self {
         let log = config.with_file_name("log");
         let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
-        let mut command = tokio::process::Command::from(command(config, &["run"]));
+        let mut command = tokio::process::Command::from(command);
         command.stdout(log.try_clone().unwrap()).stderr(log).kill_on_drop(true);
         let mut own = Self { child: command.spawn().unwrap(), config: config.to_path_buf() };
         let socket = config.with_file_name("store/control.sock");
@@ -76,6 +81,13 @@ impl Process {
     pub(crate) async fn kill(mut self) {
         self.signal(Signal::KILL);
         self.child.wait().await.unwrap();
+    }
+
+    /// Ends it, as a service manager would.
+    pub(crate) async fn stop(mut self) {
+        self.signal(Signal::TERM);
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        assert!(ended.expect("it ends").unwrap().success(), "{}", self.log());
     }
 
     /// Runs a command beside it.
@@ -107,7 +119,8 @@ impl Process {
         records.filter(|record| &*record.kind == kind).count()
     }
 
-    fn log(&self) -> String {
+    /// Returns what it logged.
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.config.with_file_name("log")).unwrap_or_default()
     }
 }

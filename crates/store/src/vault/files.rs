@@ -1,7 +1,7 @@
 //! The vault of one machine: sealed files in folders under the store's.
 //!
 //! ```text
-//! keys/<slot>   chains/ab/<fingerprint>   bundles/ab/<id>   tmp/   secret.id
+//! keys/<slot>   chains/ab/<fingerprint>   bundles/ab/<id>   configuration/<name>   tmp/   secret.id
 //! ```
 //!
 //! Folders are 0700, files 0600. A file is written under `tmp/`, synced, moved to its place, and
@@ -41,7 +41,7 @@ impl FileVault {
     /// Returns [`Trouble::WrongSecret`] or [`Trouble::SecretMissing`] if the sealed files could not
     /// be opened later, or why the folder cannot be used.
     pub fn open(folder: &Path, unseal: &Unseal) -> Result<Self, StoreError> {
-        for kind in [Kind::Key, Kind::Chain, Kind::Bundle] {
+        for kind in [Kind::Key, Kind::Chain, Kind::Bundle, Kind::Configuration] {
             make_private(&folder.join(kind.folder()))?;
         }
         let temporary = folder.join(TEMPORARY);
@@ -66,11 +66,30 @@ impl FileVault {
         self.secret.origin()
     }
 
+    /// Keeps the operator's configuration, which may have secrets in it, replacing an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// Returns why it is not durable; the earlier one is still there then.
+    pub fn put_configuration(&self, content: &[u8]) -> Result<(), StoreError> {
+        self.put(Kind::Configuration, LAST_GOOD, content)
+    }
+
+    /// Returns the configuration that was kept.
+    ///
+    /// # Errors
+    ///
+    /// Returns why it cannot be read.
+    pub fn configuration(&self) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        self.read(Kind::Configuration, LAST_GOOD)
+    }
+
     /// Returns where the bytes of a name lie.
     fn place(&self, kind: Kind, name: &str) -> PathBuf {
         let folder = self.folder.join(kind.folder());
         match kind {
             Kind::Key => folder.join(slot_name::encode(name)),
+            Kind::Configuration => folder.join(name),
             Kind::Chain | Kind::Bundle => folder.join(name.get(..2).unwrap_or(name)).join(name),
         }
     }
@@ -83,12 +102,13 @@ impl FileVault {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StoreError::io("open", &path, error)),
         };
+        let limit = if kind == Kind::Configuration { CONFIGURATION_LIMIT } else { FILE_LIMIT };
         let mut bytes = Vec::new();
-        file.take(FILE_LIMIT + 1)
+        file.take(limit + 1)
             .read_to_end(&mut bytes)
             .map_err(|error| StoreError::io("read", &path, error))?;
-        if bytes.len() as u64 > FILE_LIMIT {
-            let why = Trouble::Corrupt(format!("it is longer than {FILE_LIMIT} bytes"));
+        if bytes.len() as u64 > limit {
+            let why = Trouble::Corrupt(format!("it is longer than {limit} bytes"));
             return Err(StoreError::new("read", &path, why));
         }
         let opened = seal::open(&self.key, self.secret.id(), kind, name, bytes);
@@ -353,6 +373,10 @@ static NEXT_TEMPORARY: AtomicU64 = AtomicU64::new(0);
 
 const TEMPORARY: &str = "tmp";
 const SECRET_ID: &str = "secret.id";
+const LAST_GOOD: &str = "last-good";
 
 /// The longest sealed file that is read: chains are bounded far below it.
 const FILE_LIMIT: u64 = 4 * 1024 * 1024;
+
+/// The longest sealed configuration that is read: a million certificates take about 150 MB.
+const CONFIGURATION_LIMIT: u64 = 1024 * 1024 * 1024;

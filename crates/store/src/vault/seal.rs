@@ -21,6 +21,7 @@ pub(super) enum Kind {
     Key = 1,
     Chain = 2,
     Bundle = 3,
+    Configuration = 4,
 }
 
 impl Kind {
@@ -30,6 +31,7 @@ impl Kind {
             Self::Key => "keys",
             Self::Chain => "chains",
             Self::Bundle => "bundles",
+            Self::Configuration => "configuration",
         }
     }
 }
@@ -50,6 +52,7 @@ impl Header<'_> {
             1 => "key",
             2 => "chain",
             3 => "bundle",
+            4 => "configuration",
             _ => "something unknown",
         };
         format!("{kind} `{}`", self.name)

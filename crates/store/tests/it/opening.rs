@@ -96,6 +96,19 @@ fn another_programs_database_is_left_alone() {
 }
 
 #[test]
+fn a_configuration_is_kept_sealed_and_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || FileVault::open(folder.path(), &Unseal::Own).unwrap();
+    assert!(open().configuration().unwrap().is_none());
+    for text in [&b"key = \"hunter2\""[..], b"key = \"file:/etc/key\""] {
+        open().put_configuration(text).unwrap();
+        assert_eq!(&**open().configuration().unwrap().unwrap(), text);
+        let kept = fs::read(folder.path().join("configuration/last-good")).unwrap();
+        assert!(!kept.windows(7).any(|bytes| bytes == b"hunter2"));
+    }
+}
+
+#[test]
 fn the_journal_is_readable_with_plain_sql() {
     let store = on_disk();
     let path = Store::journal_path(store.folder.path());
