@@ -208,6 +208,21 @@ fn without_a_daemon_the_store_is_read() {
 }
 
 #[test]
+fn findings_are_listed_by_status_and_are_its_exit_code() {
+    let home = Home::new(FILE);
+    let mut writing = home.journal();
+    let message = "perennial.toml:3:1: unknown key `store_`".into();
+    writing.input(Input::DeclarationRefused { message });
+    let status = home.run(&["status"]);
+    assert_eq!((status.code, status.err.as_str()), (1, ""), "{}", status.out);
+    assert!(status.out.contains("perennial.toml:3:1: unknown key `store_`"), "{}", status.out);
+    assert!(status.out.contains("1 finding,"), "{}", status.out);
+    let json = home.run(&["status", "--json"]);
+    let view: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((json.code, &view["findings"][0]["code"]), (1, &"config.refused".into()), "{view}");
+}
+
+#[test]
 fn the_journal_is_shown_by_subject_and_as_json() {
     let home = Home::new(FILE);
     let _writing = home.journal();

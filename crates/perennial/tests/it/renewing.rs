@@ -45,6 +45,26 @@ async fn a_renewal_is_watched_until_its_leaf_is_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn on_a_terminal_a_block_is_drawn_while_it_runs_and_nothing_of_it_is_left() {
+    let dns = any_name().await;
+    let world = World::new(dns.addr(), &["www.example.test"]).await;
+    let config = world.write(WWW_BY_LISTENER);
+    let daemon = Process::start(&config).await;
+    daemon.until("leaf", |state| leaf(state, "www")).await;
+    let program = env!("CARGO_BIN_EXE_perennial");
+    let line = format!("'{program}' renew --now www --config '{}'", config.display());
+    let mut script = tokio::process::Command::new("script");
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+    script.env("TERM", "xterm").env("NO_COLOR", "1").stdin(std::process::Stdio::null());
+    let output = script.output().await.expect("script is needed: apt-get install bsdutils");
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{shown:?}");
+    let (drawn, end) = shown.rsplit_once("\u{1b}[J").expect("a block was drawn");
+    assert!(drawn.contains("\u{1b}[?7l"), "{shown:?}");
+    assert!(end.contains("www: leaf 2, until ") && !end.contains("\u{1b}[?7l"), "{shown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_that_fails_ends_with_its_cause_and_the_next_try() {
     let dns = any_name().await;
     let world = World::new(dns.addr(), &["www.example.test"]).await;
