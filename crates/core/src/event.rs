@@ -367,6 +367,12 @@ pub struct AttemptBegan {
     pub replaces: Option<AriCertId>,
     /// Why now.
     pub reason: Reason,
+    /// When the reserve of the leaf that is to be replaced begins; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserve_at: Option<Timestamp>,
+    /// Whether the CA asks for it clearly before the schedule would, as it does when it must revoke.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub hurried: bool,
 }
 
 /// Why a renewal is due.

@@ -191,7 +191,7 @@ impl<'a> Table<'a, '_> {
                 if let Some(at) = lapses_at(self.certificate, endpoint, address) {
                     all.end(at, address.leaf());
                 }
-                match address.state {
+                match self.certificate.state_at(address) {
                     SightState::CannotLook => {}
                     SightState::Ok if self.is_for(address, identifier) => all.valid += 1,
                     SightState::Ok => all.lack = Some(Lack::NotForIt),

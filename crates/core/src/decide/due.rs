@@ -165,7 +165,27 @@ pub(super) fn begin(
         profile: issuer.spec.profile.clone(),
         replaces: replaces(certificate, issuer_name, issuer),
         reason: due.reason,
+        reserve_at: certificate.leaf.as_ref().map(|leaf| reserve_of(leaf, due)),
+        hurried: due.reason == Reason::Suggested && is_hurried(certificate, due),
     })));
+}
+
+/// Returns when the reserve of a leaf begins that is due: what is served elsewhere has no part in it.
+fn reserve_of(leaf: &Leaf, due: Due) -> Timestamp {
+    let lapse_at = leaf.facts.ends_at();
+    Runway { planned_at: due.at.min(lapse_at), lapse_at }.reserve_at()
+}
+
+/// The share of a lifetime by which a suggestion must come before the schedule to be a hurry. Windows
+/// of normal life lie within a few hundredths of it.
+const HURRY_PERCENT: u8 = 10;
+
+fn is_hurried(certificate: &Certificate, suggested: Due) -> bool {
+    let Some(leaf) = &certificate.leaf else { return false };
+    let validity = leaf.facts.validity;
+    let scheduled = renew_at(validity, None, None);
+    let a_tenth = validity.elapsed_at(HURRY_PERCENT).duration_since(validity.not_before);
+    after(suggested.at, a_tenth) < scheduled
 }
 
 /// Returns the first declared issuer that is allowed.

@@ -130,6 +130,9 @@ impl Fleet {
             since,
             is_early: false,
             replaced_revoked: false,
+            revoked_at: None,
+            reserve_at: None,
+            hurried: false,
             odd_profile: None,
         }));
         for ledger in &mut certificate.targets {

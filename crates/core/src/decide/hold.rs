@@ -13,13 +13,16 @@
 //! ```
 //!
 //! Complications, and how each is met:
-//! - Holding must never cause a lapse. The reserve is a quarter of the time from the new leaf's
-//!   coming to the first end of what is served, and the hold ends where it begins. A leaf that the
+//! - Holding must never cause a lapse. The hold ends with the last quarter of the time from the new
+//!   leaf's coming to the first end of what the target serves, and not later than the reserve that
+//!   renewal itself had: a leaf that came late is not held as if it had come early. A leaf that the
 //!   CA hurried us to replace may be revoked before it ends, and a leaf that lacks a new name keeps
 //!   that from being served: half a day is counted for either.
-//! - Only what is valid and served now is worth keeping. Where nothing is, or what is served is
-//!   expired, untrusted or for other names, nothing speaks against anything; and pins or records
-//!   that do not fit what is served either are broken already, not by us.
+//! - Only what is valid and served now is worth keeping, at this very target. Where nothing lies, or
+//!   what lies there has expired, has another's key or is refused by clients where they meet it,
+//!   nothing speaks against anything, however well other targets serve. A bad address that shows
+//!   something else than what lies at the target is not the target's, and changes nothing. Pins or
+//!   records that do not fit what is served either are broken already, not by us.
 //! - What the operator declared is wanted: a `key` that was chosen, an issuer other than the one
 //!   that issued before.
 //! - No order is wasted: a leaf that is held is not ordered again.
@@ -75,11 +78,12 @@ pub(super) fn judge(
     if is_decided || leaf.replaced_revoked {
         return Hold::None;
     }
-    let objections = objections(cx, certificate, ledger, leaf);
+    let places = places(cx, certificate, ledger, leaf);
+    let objections = objections(cx, &certificate.spec, &places, leaf);
     if objections.is_empty() {
         return Hold::None;
     }
-    let until = held_until(certificate, leaf);
+    let until = held_until(certificate, &places, leaf);
     if until <= cx.now {
         return Hold::Over(objections);
     }
@@ -117,11 +121,14 @@ pub(super) fn awaits_records(cx: &Context<'_>, certificate: &Certificate) -> boo
         })
 }
 
-fn held_until(certificate: &Certificate, leaf: &Leaf) -> Timestamp {
-    let reserve_at = Runway::of(certificate).reserve_at();
+fn held_until(certificate: &Certificate, places: &[Place<'_>], leaf: &Leaf) -> Timestamp {
+    let ends = places.iter().map(|place| place.facts.ends_at());
+    let lapse_at = ends.fold(leaf.facts.ends_at(), Timestamp::min);
+    let here = Runway { planned_at: leaf.since.min(lapse_at), lapse_at }.reserve_at();
+    let reserve_at = leaf.reserve_at.map_or(here, |renewal| renewal.min(here));
     // Names that were declared since are served by nothing but the new leaf.
     let is_wider = certificate.predecessors.iter().any(|old| !certificate.covers_all(&old.facts));
-    let is_urgent = leaf.is_early || is_wider;
+    let is_urgent = leaf.is_early || leaf.hurried || is_wider;
     if is_urgent { reserve_at.min(after(leaf.since, HURRIED)) } else { reserve_at }
 }
 
@@ -136,15 +143,15 @@ struct Place<'a> {
 /// Returns what speaks against a leaf at a target.
 fn objections(
     cx: &Context<'_>,
-    certificate: &Certificate,
-    ledger: &Deployment,
+    declared: &CertificateSpec,
+    places: &[Place<'_>],
     leaf: &Leaf,
 ) -> Vec<Objection> {
     let mut all = Vec::new();
-    for place in places(cx, certificate, ledger, leaf) {
+    for place in places {
         of_leaf(leaf, &mut all);
-        of_traits(&certificate.spec, &place, leaf, &mut all);
-        of_pins(&certificate.spec, place.facts, &leaf.facts, &mut all);
+        of_traits(declared, place, leaf, &mut all);
+        of_pins(declared, place.facts, &leaf.facts, &mut all);
         if let Some((spec, EndpointState { tlsa: Some(tlsa), .. })) = place.endpoint {
             of_records(cx, spec, tlsa, place.facts, leaf, &mut all);
         }
@@ -153,7 +160,7 @@ fn objections(
 }
 
 /// Returns what is served in good order where the target's leaf is met; where nothing was seen, what
-/// lies at the target.
+/// lies at the target. Nothing where the target itself has nothing good.
 fn places<'a>(
     cx: &Context<'_>,
     certificate: &'a Certificate,
@@ -164,6 +171,11 @@ fn places<'a>(
         certificate.predecessors.iter().find(|known| known.facts.fingerprint == fingerprint)
     };
     let lives = |facts: &LeafFacts| facts.validity.contains(cx.now) && facts.ends_at() > cx.now;
+    let lying = match &ledger.found {
+        Found::Leaf { facts, key_matches: true, .. } if lives(facts) => Some(&**facts),
+        Found::Leaf { .. } | Found::Nothing { .. } => return Vec::new(),
+        Found::Unlooked | Found::Unlookable(_) => None,
+    };
     let ties = Ties::of(cx.state, certificate);
     let target = certificate.targets.iter().position(|own| own.target == ledger.target);
     let mut is_seen = false;
@@ -176,17 +188,19 @@ fn places<'a>(
             let Some(shown) = address.leaf() else { continue };
             is_seen = true;
             let is_next = shown == leaf.facts.fingerprint;
-            let served = known(shown).filter(|_| address.state == SightState::Ok && !is_next);
+            let is_ok = address.state == SightState::Ok;
+            if !is_ok && lying.is_some_and(|lying| lying.fingerprint == shown) {
+                return Vec::new();
+            }
+            let served = known(shown).filter(|_| is_ok && !is_next);
             if let Some(served) = served.filter(|served| lives(&served.facts)) {
                 let (facts, issuer) = (&*served.facts, served.issuer.as_ref());
                 places.push(Place { facts, issuer, endpoint: Some((spec, endpoint)) });
             }
         }
     }
-    if let Found::Leaf { facts, key_matches: true, .. } = &ledger.found
+    if let Some(facts) = lying.filter(|lying| lying.fingerprint != leaf.facts.fingerprint)
         && !is_seen
-        && facts.fingerprint != leaf.facts.fingerprint
-        && lives(facts)
     {
         let issuer = known(facts.fingerprint).and_then(|served| served.issuer.as_ref());
         places.push(Place { facts, issuer, endpoint: None });

@@ -76,6 +76,8 @@ fn inspect_every(
 ) -> SignedDuration {
     match ledger.found {
         Found::Unlooked => SignedDuration::ZERO,
+        // The first leaf has come since: what lies there is what the next one is compared with.
+        Found::Nothing { .. } if ledger.active().is_some() => SignedDuration::ZERO,
         Found::Unlookable(_) => WHEN_WRONG,
         Found::Nothing { .. } | Found::Leaf { .. } => {
             let newest = certificate.leaf.as_deref();

@@ -41,9 +41,12 @@ pub(super) fn lapses_at(
     address: &AddressState,
 ) -> Option<Timestamp> {
     let since = endpoint.since?;
-    match address.state {
+    match certificate.state_at(address) {
         SightState::Ok | SightState::Expired => address.ends_at(),
-        SightState::Revoked => Some(address.ends_at().map_or(since, |end| end.min(since))),
+        SightState::Revoked => {
+            let since = certificate.revoked_since().map_or(since, |first| first.min(since));
+            Some(address.ends_at().map_or(since, |end| end.min(since)))
+        }
         SightState::NotYetValid
         | SightState::NameMismatch
         | SightState::Untrusted

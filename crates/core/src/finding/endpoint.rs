@@ -97,7 +97,7 @@ impl Judge<'_> {
         let is_named = self.ties.is_named(spec, Some(shown.address));
         let is_told = self.leaf.bundle.is_some() && settling_until.is_some() && !is_settling;
         let is_old = shown.leaf() != Some(self.leaf.facts.fingerprint);
-        let (code, severity, evidence) = match shown.state {
+        let (code, severity, evidence) = match self.certificate.state_at(shown) {
             SightState::Ok if is_told && is_old && !is_named && !self.is_staged(spec, shown) => {
                 (Code::TargetNotReloaded, Severity::Warning, serves(shown))
             }

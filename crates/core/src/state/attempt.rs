@@ -666,6 +666,8 @@ mod tests {
             profile: None,
             replaces: None,
             reason: Reason::Uncovered,
+            reserve_at: None,
+            hurried: false,
         };
         Running {
             plan,

@@ -104,6 +104,16 @@ pub struct Leaf {
     /// Whether it replaced a revoked one.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub replaced_revoked: bool,
+    /// When it was first seen to be revoked. That is never taken back: a list that cannot be had later
+    /// proves nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
+    /// When the reserve of the leaf that it replaced begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserve_at: Option<Timestamp>,
+    /// Whether the CA asked for it clearly before the schedule.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub hurried: bool,
     /// The profile under which the CA says it was issued, where that is another than the one ordered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub odd_profile: Option<Box<str>>,
@@ -220,17 +230,19 @@ impl Certificate {
         }
     }
 
-    /// Returns since when an endpoint shows that the leaf is revoked, if one does.
+    /// Returns since when the leaf is known to be revoked, if it is.
     #[must_use]
     pub fn revoked_since(&self) -> Option<Timestamp> {
-        let leaf = self.leaf.as_ref()?.facts.fingerprint;
-        let shows = |address: &AddressState| {
-            address.state == SightState::Revoked && address.leaf() == Some(leaf)
-        };
-        let shows = |endpoint: &&EndpointState| {
-            endpoint.shown.as_ref().is_ok_and(|shown| shown.iter().any(shows))
-        };
-        self.endpoints.iter().filter(shows).filter_map(|endpoint| endpoint.since).min()
+        self.leaf.as_ref()?.revoked_at
+    }
+
+    /// Returns what an address shows: a leaf that was seen to be revoked stays so, also where its CA's
+    /// list could not be had at the last look.
+    #[must_use]
+    pub fn state_at(&self, address: &AddressState) -> SightState {
+        let leaf = self.leaf.as_ref().filter(|leaf| leaf.revoked_at.is_some());
+        let shows = leaf.is_some_and(|leaf| address.leaf() == Some(leaf.facts.fingerprint));
+        if shows && address.state == SightState::Ok { SightState::Revoked } else { address.state }
     }
 
     /// Returns whether everything has been looked at once: nothing is decided before.
@@ -422,7 +434,9 @@ impl Certificate {
             issued::remember(&mut self.issued, at, &running.plan.identifiers);
         }
         self.leaves = self.leaves.saturating_add(1);
-        let replaced_revoked = running.plan.reason == Reason::Revoked;
+        let replaced_revoked =
+            running.plan.reason == Reason::Revoked || self.revoked_since().is_some();
+        let (reserve_at, hurried) = (running.plan.reserve_at, running.plan.hurried);
         let (facts, issuer) = (Arc::clone(facts), running.plan.issuer.clone());
         let (slot, odd_profile) = (running.plan.key.clone(), running.odd_profile.clone());
         let spent = match self.spec.rotation {
@@ -437,6 +451,9 @@ impl Certificate {
             since: at,
             is_early,
             replaced_revoked,
+            revoked_at: None,
+            reserve_at,
+            hurried,
             odd_profile,
         };
         self.supersede(next);
@@ -553,6 +570,9 @@ impl Certificate {
             since: at,
             is_early: false,
             replaced_revoked: false,
+            revoked_at: None,
+            reserve_at: None,
+            hurried: false,
             odd_profile: None,
         }));
         self.forget_covered();
@@ -579,7 +599,15 @@ impl Certificate {
         EndpointState::share(&mut self.endpoints);
         self.seen_through = Some(at);
         self.meet(seen);
-        let Some(leaf) = self.leaf.as_deref() else { return };
+        let Some(leaf) = self.leaf.as_deref_mut() else { return };
+        let handshakes = seen.sight.iter().flat_map(|sight| &sight.handshakes);
+        let mut served = handshakes.filter_map(|own| Some((own.state, own.leaf.as_ref()?)));
+        let is_revoked = served.any(|(state, served)| {
+            state == SightState::Revoked && served.fingerprint == leaf.facts.fingerprint
+        });
+        if is_revoked {
+            leaf.revoked_at.get_or_insert(at);
+        }
         let (number, fingerprint) = (leaf.number, leaf.facts.fingerprint);
         let everywhere = seen.seen_at.is_none() && self.is_shown_everywhere(fingerprint);
         for ledger in &mut self.targets {

@@ -141,6 +141,9 @@ impl Story {
             since: self.now,
             is_early: false,
             replaced_revoked: false,
+            revoked_at: None,
+            reserve_at: None,
+            hurried: false,
             odd_profile: None,
         };
         change(&mut leaf);

@@ -217,6 +217,8 @@ fn story() -> Story {
         profile: None,
         replaces: None,
         reason: Reason::Uncovered,
+        reserve_at: None,
+        hurried: false,
     };
     story.add(StreamKind::Certificate, "new", Event::AttemptBegan(Box::new(began)));
     let account = AccountRef {
