@@ -6,9 +6,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::action::ActKind;
 use perennial_core::decide::{self, Context, Decision, Draw, Hold};
-use perennial_core::event::{EndpointSeen, Event, LeafConfirmed, TargetInspected};
+use perennial_core::event::{EndpointSeen, Event, LeafConfirmed, Reason, TargetInspected};
 use perennial_core::finding::Code;
-use perennial_core::intent::{CertificateSpec, EndpointSpec, TargetSpec};
+use perennial_core::intent::{CertificateSpec, EndpointSpec, KeyRotation, TargetSpec};
 use perennial_core::record::{Stream, StreamKind};
 use perennial_core::state::{Leaf, State};
 use perennial_core::words::{
@@ -80,7 +80,7 @@ impl Story {
             key: perennial_core::words::KeyAlgorithm::EcdsaP256,
             key_chosen: false,
             pins: Box::default(),
-            rotation: perennial_core::intent::KeyRotation::Rotate,
+            rotation: KeyRotation::Rotate,
             renew_before: None,
             owner: None,
             was: None,
@@ -262,6 +262,83 @@ fn what_does_not_work_anyway_is_not_kept_from_being_replaced() {
     first.trusted = Some(false);
     story.keeps(&first, 1, |_| {});
     assert_eq!(story.hold(), None, "nothing is served yet");
+}
+
+#[test]
+fn a_target_that_has_nothing_good_is_not_kept_waiting_by_one_that_has() {
+    let no_clients = |leaf: &mut LeafFacts| traits(leaf).for_clients = false;
+    // What is seen may be the other server's; here nothing lies, or what lies has expired.
+    let mut story = renewed(nothing, nothing, no_clients);
+    story.lies(None);
+    assert_eq!(story.hold(), None);
+    let mut story = renewed(nothing, nothing, no_clients);
+    let mut expired = leaf(9, 0);
+    expired.validity.not_after = after(begin(), days(50));
+    story.lies(Some(&expired));
+    assert_eq!(story.hold(), None);
+}
+
+#[test]
+fn a_bad_address_that_is_not_the_targets_ends_no_hold() {
+    let mut story = renewed(nothing, nothing, |leaf| traits(leaf).for_clients = false);
+    let usual = story.hold().unwrap();
+    let at = |address: &str, state, leaf: LeafFacts| Handshake {
+        address: address.parse().unwrap(),
+        state,
+        leaf: Some(Arc::new(leaf)),
+        cause: None,
+    };
+    let mut forgotten = leaf(9, 0);
+    forgotten.validity.not_after = after(begin(), days(10));
+    let handshakes = vec![
+        at("192.0.2.1:443", SightState::Ok, leaf(1, 0)),
+        at("192.0.2.2:443", SightState::Expired, forgotten),
+    ];
+    let endpoint = story.spec.endpoints[0].clone();
+    let sight = Ok(Sight { handshakes, tlsa: None });
+    story.site(&Event::EndpointSeen(EndpointSeen { endpoint, sight, seen_at: None }));
+    assert_eq!(story.hold(), Some(usual));
+}
+
+#[test]
+fn a_leaf_that_came_late_or_in_a_hurry_is_held_no_longer_than_that_allows() {
+    let until = |change: &dyn Fn(&mut Leaf)| {
+        let mut story = renewed(nothing, nothing, nothing);
+        let mut next = leaf(3, 60);
+        traits(&mut next).for_clients = false;
+        story.keeps(&next, 3, |leaf| change(leaf));
+        match story.hold() {
+            Some(Hold::Until { at, .. }) => at.duration_since(story.now),
+            _ => SignedDuration::ZERO,
+        }
+    };
+    let usual = until(&|_| {});
+    assert!(usual > days(20), "{usual:?}");
+    let reserve = after(begin(), days(61));
+    assert_eq!(until(&|leaf| leaf.reserve_at = Some(reserve)), days(1));
+    let begun = after(begin(), days(59));
+    assert_eq!(until(&|leaf| leaf.reserve_at = Some(begun)), SignedDuration::ZERO);
+    assert_eq!(until(&|leaf| leaf.hurried = true), SignedDuration::from_hours(12));
+}
+
+#[test]
+fn what_was_seen_to_be_revoked_stays_so_when_the_list_cannot_be_had() {
+    let mut story = Story::new(|spec| spec.rotation = KeyRotation::Reuse);
+    let own = leaf(1, 0);
+    story.keeps(&own, 1, |_| {});
+    story.lies(Some(&own));
+    let slot = |story: &Story| {
+        let id = story.state.id(&Name::new(SITE)).unwrap();
+        story.state.certificate(id).unwrap().next_slot(&Name::new(SITE))
+    };
+    let before = slot(&story);
+    story.serves(SightState::Revoked, Some(&own), None);
+    story.serves(SightState::Ok, Some(&own), None);
+    assert!(story.codes().contains(&"endpoint.revoked"), "{:?}", story.codes());
+    let id = story.state.id(&Name::new(SITE)).unwrap();
+    let due = decide::due(story.state.certificate(id).unwrap());
+    assert_eq!((due.reason, due.at <= story.now), (Reason::Revoked, true));
+    assert_ne!(slot(&story), before, "its key is not used again");
 }
 
 #[test]
