@@ -25,7 +25,7 @@ use perennial_store::{AppendError, Writer};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::timeout;
 
-use super::boundary::{Boundaries, Boundary};
+use super::boundary::{Boundaries, Boundary, kind_of};
 use super::draw::Draws;
 use super::hands::Hands;
 use crate::clock::Time;
@@ -106,8 +106,8 @@ struct Committing {
     number: u64,
     /// What followers are shown once it is durable.
     shown: Vec<Record>,
-    /// How many acts it ends.
-    ends: usize,
+    /// What each act does that it ends; noted only where tests let the process die.
+    ends: Vec<&'static str>,
 }
 
 /// What the loop tells whoever watches over it, at every turn.
@@ -237,8 +237,8 @@ impl Shell {
                     let _ = followers.send(record);
                 }
             }
-            for _ in 0..durable.ends {
-                self.boundaries.pass(Boundary::Ended, "an act");
+            for kind in durable.ends {
+                self.boundaries.pass(Boundary::Ended, kind);
             }
         }
     }
@@ -258,20 +258,16 @@ impl Shell {
         if batch.records.is_empty() {
             return;
         }
-        let count = |kind: &str| batch.records.iter().filter(|r| &*r.kind == kind).count();
-        for _ in 0..count("act.started") {
-            self.boundaries.pass(Boundary::BeforeStarted, "an act");
-        }
+        let ends = self.boundaries.hand_over(&batch.records);
         let shown = if self.followers.is_some() { batch.records.clone() } else { vec![] };
-        let ends = count("act.ended");
         self.committing.push_back(Committing { number: batch.number, shown, ends });
         self.writer.submit(batch);
     }
 
     fn perform(&mut self, act: Act) {
         self.acting += 1;
-        let boundaries = self.boundaries.clone();
-        boundaries.pass(Boundary::Started, &act.id.to_string());
+        let (boundaries, name) = (self.boundaries.clone(), kind_of(&act.kind));
+        boundaries.pass(Boundary::Started, name);
         let (hands, events) = (Arc::clone(&self.hands), self.events.clone());
         let limit = self.time.until(act.deadline_at);
         tokio::spawn(async move {
@@ -282,7 +278,7 @@ impl Shell {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(_)) | Err(_) => Outcome::Unknown,
             };
-            boundaries.pass(Boundary::Done, &act.id.to_string());
+            boundaries.pass(Boundary::Done, name);
             // Without a loop there is nobody to tell; the next start finds the act unended.
             let _ = events.send(Event::Outcome(act.id, outcome));
         });

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use perennial_core::action::ActKind;
 use perennial_core::driver::Loader;
 use perennial_core::record::Stream;
-use perennial_core::state::{Attempt, Certificate, DeployStep};
-use perennial_core::words::{Fingerprint, Identifier, SightState};
+use perennial_core::state::{AnswerState, Attempt, Authorization, Certificate, DeployStep, Stage};
+use perennial_core::words::{AuthorizationStatus, Fingerprint, Identifier, SightState};
 use perennial_peers::{Authority, Nginx, NginxOptions, Port, Server};
 use perennial_store::{Found, Journal as _, Options, Store, Vault as _};
 use perennial_wire::private_key;
@@ -23,7 +24,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
-use super::lane::{Lane, ZONE};
+use super::lane::{Lane, Names, WEBROOT, ZONE};
 use crate::process;
 
 /// How long a daemon may take to be killed or to finish.
@@ -33,20 +34,19 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// How a case ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// Every kill came.
-    Killed,
     /// The first daemon passed fewer boundaries than it was to be killed at.
     Survived,
-    /// It was killed, and a later one passed fewer than it was to be killed at.
-    Recovered,
+    /// It was killed at this boundary, `Started of NewOrder`. A later one may have passed fewer than
+    /// it was to be killed at.
+    Killed(String),
 }
 
 /// One case.
 pub(super) struct Case {
     lane: Arc<Lane>,
-    kills: Vec<u64>,
+    kills: Vec<String>,
     /// What repeats it.
     repeat: String,
     name: String,
@@ -72,7 +72,7 @@ impl Drop for Case {
 
 impl Case {
     /// Makes an empty store, and an nginx that serves somebody else's leaf.
-    pub(super) async fn start(lane: Arc<Lane>, kills: Vec<u64>, repeat: String) -> Self {
+    pub(super) async fn start(lane: Arc<Lane>, kills: Vec<String>, repeat: String) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let name = format!("n{}.{ZONE}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::tempdir().unwrap();
@@ -83,7 +83,12 @@ impl Case {
         std::fs::write(&cert, placeholder.cert_pem).unwrap();
         std::fs::write(&key, placeholder.key_pem).unwrap();
         let https = Port::free().unwrap();
-        let server = Server::named(&[&name]).https(https.v4()).cert(&cert, &key);
+        let mut server = Server::named(&[&name]).https(https.v4()).cert(&cert, &key);
+        let webroot = folder.path().join(WEBROOT);
+        std::fs::create_dir(&webroot).unwrap();
+        if matches!(*lane.names, Names::Webroot(_)) {
+            server = server.http(lane.http.v4()).webroot(webroot);
+        }
         let options = NginxOptions { servers: vec![server], raw: String::new() };
         let nginx = Nginx::start(options).await.unwrap();
         let case = Self { lane, kills, repeat, name, nginx, https, folder };
@@ -114,34 +119,71 @@ impl Case {
     /// Kills, starts again, and checks.
     pub(super) async fn run(self) -> End {
         let (accounts, orders) = self.lane.made();
-        let mut end = End::Killed;
-        for (at, kill_at) in self.kills.iter().enumerate() {
-            let status = self.live(Some(*kill_at)).await;
+        let mut end = End::Survived;
+        // How many orders more than one are not to be helped.
+        let mut lost = 0;
+        for kill_at in &self.kills {
+            let status = self.live(Some(kill_at)).await;
             self.check_targets();
             self.nginx.test().await.unwrap();
             let _: Fingerprint = self.served().await.0;
             if status.signal() != Some(Signal::KILL.as_raw()) {
                 assert!(status.success(), "{status}");
-                end = if at == 0 { End::Survived } else { End::Recovered };
                 break;
             }
+            if end == End::Survived {
+                end = End::Killed(self.killed_at());
+            }
+            lost += usize::from(self.has_lost_the_order());
         }
         let status = self.live(None).await;
         assert!(status.success(), "{status}");
         let leaf = self.until_served().await;
         let (accounts_after, orders_after) = self.lane.made();
         assert_eq!(accounts_after - accounts, 1, "accounts");
-        let doubled = (orders_after - orders).saturating_sub(1);
-        assert!(doubled <= self.kills.len(), "{doubled} orders doubled");
-        self.lane.names.assert_none_left(&self.name).await;
+        let made = orders_after - orders;
+        assert!((1..=1 + lost).contains(&made), "{made} orders, of which {lost} could be lost");
+        self.lane.names.assert_none_left(&self.name, self.folder.path()).await;
         self.check_targets();
         self.check_store(leaf);
         end
     }
 
+    /// Returns at which boundary the daemon says that it was killed first.
+    fn killed_at(&self) -> String {
+        let log = std::fs::read_to_string(self.path("log")).unwrap();
+        let told = log.lines().find_map(|line| line.split_once("killed at boundary "));
+        let (_, name) = told.and_then(|(_, told)| told.split_once(": ")).expect("it says where");
+        name.trim_end().to_owned()
+    }
+
+    /// Returns whether the kill that just came cost an order: its URL was on its way, from the
+    /// durable start of `NewOrder` to its durable end; or the CA was told to look for an answer that
+    /// went down with the daemon.
+    fn has_lost_the_order(&self) -> bool {
+        let Some(loader) = self.fold() else { return false };
+        let Some((_, _, certificate)) = loader.state().certificates().next() else { return false };
+        let acting = |is: fn(&ActKind) -> bool| {
+            certificate.history.acting.iter().any(|acting| is(&acting.act))
+        };
+        if acting(|act| matches!(act, ActKind::NewOrder { .. })) {
+            return true;
+        }
+        let Attempt::Running(running) = &certificate.attempt else { return false };
+        let Stage::Ordered(ordered) = &running.stage else { return false };
+        let is_told = |authorization: &Authorization| {
+            authorization.status() == Some(AuthorizationStatus::Pending)
+                && (authorization.interrupted
+                    || matches!(authorization.answer, AnswerState::Responded { .. }))
+        };
+        !self.lane.names.outlive_the_daemon()
+            && (acting(|act| matches!(act, ActKind::Respond { .. }))
+                || ordered.authorizations.iter().any(is_told))
+    }
+
     /// Lets a daemon live until it is killed, or until nothing is left to be done; then it is told to
     /// end.
-    async fn live(&self, kill_at: Option<u64>) -> ExitStatus {
+    async fn live(&self, kill_at: Option<&str>) -> ExitStatus {
         let before = self.starts();
         let mut daemon = self.daemon(kill_at);
         let deadline = Instant::now() + PATIENCE;
@@ -159,14 +201,14 @@ impl Case {
         tokio::time::timeout(PATIENCE, daemon.wait()).await.expect("it ends when told").unwrap()
     }
 
-    fn daemon(&self, kill_at: Option<u64>) -> Child {
+    fn daemon(&self, kill_at: Option<&str>) -> Child {
         let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_perennial"));
         command.arg("run").arg("--config").arg(self.path("perennial.toml"));
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         command.env_remove("NOTIFY_SOCKET").kill_on_drop(true);
         match kill_at {
-            Some(number) => command.env("PERENNIAL_KILL_AT", number.to_string()),
+            Some(name) => command.env("PERENNIAL_KILL_AT", name),
             None => command.env_remove("PERENNIAL_KILL_AT"),
         };
         command.spawn().unwrap()

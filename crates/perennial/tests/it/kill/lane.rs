@@ -1,6 +1,7 @@
 //! What cases share: the name server all of them, a CA those of one lane.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use perennial_peers::{ChallTestSrv, DnsOptions, Knot, Pebble, PebbleOptions, Port, TsigKey, Zone};
@@ -10,6 +11,8 @@ use perennial_peers::{ChallTestSrv, DnsOptions, Knot, Pebble, PebbleOptions, Por
 pub(super) enum Proof {
     /// By http-01, with the daemon's own listener.
     Http,
+    /// By http-01, with files that the web server shows: what can be left behind.
+    Webroot,
     /// By dns-01, with signed updates: what can be left behind.
     Dns,
 }
@@ -17,12 +20,16 @@ pub(super) enum Proof {
 /// The zone of the names of all cases.
 pub(super) const ZONE: &str = "kill.test";
 
+/// The folder below a case's own from which its web server shows answers.
+pub(super) const WEBROOT: &str = "webroot";
+
 /// How many names the zone has.
 const NAMES: usize = 1000;
 
 /// The name server.
 pub(super) enum Names {
     Http(ChallTestSrv),
+    Webroot(ChallTestSrv),
     Dns(Box<Knot>),
 }
 
@@ -30,11 +37,8 @@ impl Proof {
     /// Starts the name server. Every name is at 127.0.0.1.
     pub(super) async fn start(self) -> Arc<Names> {
         Arc::new(match self {
-            Self::Http => {
-                let dns = ChallTestSrv::start(None).await.unwrap();
-                dns.set_default_ipv6(None).await.unwrap();
-                Names::Http(dns)
-            }
+            Self::Http => Names::Http(everywhere().await),
+            Self::Webroot => Names::Webroot(everywhere().await),
             Self::Dns => {
                 // No wildcard: it would not stand for a name that has a challenge record below it.
                 let hosts = (1..=NAMES).map(|at| format!("n{at} A 127.0.0.1\n"));
@@ -45,10 +49,17 @@ impl Proof {
     }
 }
 
+/// Starts a name server by which every name is here.
+async fn everywhere() -> ChallTestSrv {
+    let dns = ChallTestSrv::start(None).await.unwrap();
+    dns.set_default_ipv6(None).await.unwrap();
+    dns
+}
+
 impl Names {
     pub(super) fn addr(&self) -> SocketAddr {
         match self {
-            Self::Http(dns) => dns.addr(),
+            Self::Http(dns) | Self::Webroot(dns) => dns.addr(),
             Self::Dns(dns) => dns.addr(),
         }
     }
@@ -58,6 +69,10 @@ impl Names {
         let (solver, names) = match self {
             Self::Http(_) => (
                 format!("http-01 = \"listener\"\nlisten = [\"127.0.0.1:{http}\"]\n"),
+                format!("\"{name}\""),
+            ),
+            Self::Webroot(_) => (
+                format!("http-01 = \"webroot\"\nwebroot = \"@DIR@/{WEBROOT}\"\n"),
                 format!("\"{name}\""),
             ),
             Self::Dns(dns) => {
@@ -77,11 +92,23 @@ impl Names {
         )
     }
 
-    /// Asserts that no answer for a name is left.
-    pub(super) async fn assert_none_left(&self, name: &str) {
+    /// Returns whether an answer that was up is up while no daemon lives.
+    pub(super) const fn outlive_the_daemon(&self) -> bool {
+        match self {
+            Self::Http(_) => false,
+            Self::Webroot(_) | Self::Dns(_) => true,
+        }
+    }
+
+    /// Asserts that no answer for a name is left; the case's files are in `folder`.
+    pub(super) async fn assert_none_left(&self, name: &str, folder: &Path) {
         match self {
             // The listener's answers are gone with the process.
             Self::Http(_) => {}
+            Self::Webroot(_) => {
+                let left = files_below(&folder.join(WEBROOT));
+                assert_eq!(left, Vec::<PathBuf>::new());
+            }
             Self::Dns(dns) => {
                 let record = format!("_acme-challenge.{name}");
                 let left = dns.look(&record, "TXT").await.unwrap();
@@ -89,6 +116,13 @@ impl Names {
             }
         }
     }
+}
+
+/// Returns the files below a folder, at any depth.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let below = |path: PathBuf| if path.is_dir() { files_below(&path) } else { vec![path] };
+    paths.flat_map(below).collect()
 }
 
 /// A CA for the cases of one lane.
