@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use perennial_core::action::{Act, ActKind, Fact, Outcome};
-use perennial_core::words::Name;
+use perennial_core::words::{Name, OrderFacts};
 
 use super::Checks;
 use crate::model::host::Met;
@@ -36,48 +36,42 @@ impl Checks {
     pub fn after(&mut self, act: &Act, outcome: &Outcome, outside: &Outside, now: Timestamp) {
         match (&act.kind, outcome) {
             (ActKind::NewOrder { .. }, Outcome::Done(Fact::Order(facts))) => {
-                let orders = self.orders.entry(act.id.stream.name.clone()).or_default();
-                orders.insert(facts.url.clone());
+                self.note_order(act, facts);
                 self.unheard.insert(act.id.clone());
                 self.judge_orders(&act.id.stream.name, now);
             }
-            (ActKind::Stage { target, certificate, .. }, _) => {
-                self.judge_target(outside, target, certificate, now);
-            }
             (ActKind::Activate { target, certificate, .. }, _) => {
-                self.judge_target(outside, target, certificate, now);
                 self.judge_served(outside, target, certificate, now);
             }
             _ => {}
         }
     }
 
+    /// Notes an act that took effect while nobody lived who could hear its answer.
+    pub fn unheard_of(&mut self, act: &Act, outcome: &Outcome) {
+        if let (ActKind::NewOrder { .. }, Outcome::Done(Fact::Order(facts))) = (&act.kind, outcome)
+        {
+            self.note_order(act, facts);
+            self.lose_order(act.id.clone());
+        }
+    }
+
+    fn note_order(&mut self, act: &Act, facts: &OrderFacts) {
+        let orders = self.orders.entry(act.id.stream.name.clone()).or_default();
+        orders.insert(facts.url.clone());
+        *self.asked.entry(act.id.stream.name.clone()).or_default() += 1;
+    }
+
     /// At most one extra order for each answer that was lost.
     fn judge_orders(&mut self, certificate: &Name, now: Timestamp) {
         let made = self.orders.get(certificate).map_or(0, |orders| orders.len() as u64);
         let began = self.began.get(certificate).copied().unwrap_or_default();
-        let losses = self.losses.get(certificate).copied().unwrap_or_default();
+        let losses = self.losses.get(certificate).map_or(0, |lost| lost.len() as u64);
         if made > began + losses {
             let text = format!(
                 "{certificate}: {made} orders in {began} attempts with {losses} lost answers"
             );
             self.violate(now, text);
-        }
-    }
-
-    /// No target holds a key without its leaf.
-    fn judge_target(
-        &mut self,
-        outside: &Outside,
-        target: &Name,
-        certificate: &Name,
-        now: Timestamp,
-    ) {
-        let lying = outside.targets.get(target).and_then(|place| place.inspect(certificate).ok());
-        let Some(lying) = lying else { return };
-        let torn = |bundle: Option<&Bundle>| bundle.is_some_and(|b| b.key != b.leaf.key);
-        if torn(lying.active) || torn(lying.staged) {
-            self.violate(now, format!("{target}: a key without its leaf"));
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is looked at as records and acts flow by, and at every tick of the clock.
 
 use jiff::{SignedDuration, Timestamp};
-use perennial_core::action::{Act, ActId, ActKind};
+use perennial_core::action::{Act, ActId};
 use perennial_core::decide::Lane;
 use perennial_core::event::{Decoded, Event};
 use perennial_core::record::Record;
@@ -42,16 +42,19 @@ impl Checks {
     pub fn crash(&mut self) {
         self.performing.clear();
         for act in std::mem::take(&mut self.unheard) {
-            *self.losses.entry(act.stream.name).or_default() += 1;
+            self.lose_order(act);
         }
     }
 
     /// Notes that the answer to an act was lost.
     pub fn lose(&mut self, act: &Act) {
-        self.unheard.remove(&act.id);
-        if matches!(act.kind, ActKind::NewOrder { .. }) {
-            *self.losses.entry(act.id.stream.name.clone()).or_default() += 1;
+        if self.unheard.remove(&act.id) {
+            self.lose_order(act.id.clone());
         }
+    }
+
+    pub(super) fn lose_order(&mut self, act: ActId) {
+        self.losses.entry(act.stream.name).or_default().insert(act.version);
     }
 
     /// Looks at an act that was released: its lane has room, and it is not one of too many.

@@ -3,10 +3,16 @@
 //! Checking only how things end would miss what went wrong on the way: an act performed before its
 //! record was durable leaves no trace in a final state. What cannot be judged at an effect is
 //! judged at every tick of the clock, and the rest when all is settled.
+//!
+//! That no target holds a key without its leaf is not judged here: a model's target takes a bundle as
+//! a whole. `crates/adapters/src/deploy/tests/crash.rs` shows it, where the power is cut after every
+//! step of writing one.
 
 mod effect;
 mod flow;
 mod settled;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -28,10 +34,12 @@ pub struct Checks {
     names: BTreeMap<Name, Arc<[Identifier]>>,
     /// What each address served before the effect that is being looked at.
     before: Vec<(SocketAddr, Option<effect::Served>)>,
-    /// Orders by certificate, attempts begun, and answers lost.
+    /// Orders by certificate, attempts begun, and the orders whose answers were lost.
     orders: BTreeMap<Name, BTreeSet<Url>>,
     began: BTreeMap<Name, u64>,
-    losses: BTreeMap<Name, u64>,
+    /// How often a CA was asked for an order and answered with one: perhaps with the same again.
+    asked: BTreeMap<Name, usize>,
+    losses: BTreeMap<Name, BTreeSet<u64>>,
     /// Orders made whose `act.ended` is not durable: a crash loses the answer.
     unheard: BTreeSet<ActId>,
     /// When a target was last seen to be out of reach, or deaf to reloads: what lapses there meanwhile
@@ -73,6 +81,20 @@ impl Checks {
     #[must_use]
     pub fn orders_of(&self, certificate: &str) -> usize {
         self.orders.get(&Name::new(certificate)).map_or(0, BTreeSet::len)
+    }
+
+    /// Returns how often an order for a certificate was asked for, and got. The CA may have answered
+    /// with the one before.
+    #[must_use]
+    pub fn asked_orders_of(&self, certificate: &str) -> usize {
+        self.asked.get(&Name::new(certificate)).copied().unwrap_or_default()
+    }
+
+    /// Returns how many orders of a certificate were got whose answer was lost: nobody can know of
+    /// them, and each is asked for once more.
+    #[must_use]
+    pub fn lost_orders_of(&self, certificate: &str) -> usize {
+        self.losses.get(&Name::new(certificate)).map_or(0, BTreeSet::len)
     }
 
     /// Returns how many orders all certificates have had.

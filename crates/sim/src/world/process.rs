@@ -68,8 +68,8 @@ impl World {
             match happening {
                 Happening::Effect { act } => {
                     if self.dice.below(2) == 0 {
-                        self.checks.lose(&act);
-                        self.outside.perform(&act.kind, self.now);
+                        let (outcome, _) = self.outside.perform(&act.kind, self.now);
+                        self.checks.unheard_of(&act, &outcome);
                         self.follow_up();
                     }
                 }
