@@ -7,6 +7,7 @@ mod golden;
 mod hold;
 mod holding;
 mod life;
+mod loading;
 mod owing;
 mod properties;
 mod risky;
