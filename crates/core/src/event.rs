@@ -100,6 +100,8 @@ events! {
 
     /// This instance started.
     InstanceStarted(InstanceStarted) = "instance.started",
+    /// The clock was ahead and was set back: the stream's moments that have not come yet move too.
+    ClockPutRight(ClockPutRight) = "clock.put-right",
     /// A declaration was refused; the last good one stays.
     IntentRefused(IntentRefused) = "intent.refused",
     /// A declaration was taken on.
@@ -196,6 +198,13 @@ pub struct Ended {
     /// Whether it is unknown because this process ended: nobody failed, and it is repeated at once.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub interrupted: bool,
+}
+
+/// The clock was set back to the record's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockPutRight {
+    /// What it showed last.
+    pub was: Timestamp,
 }
 
 /// Nothing more to say than the kind does.

@@ -11,6 +11,7 @@ use super::{GRACE, Subject};
 use crate::action::{Ask, AskKind};
 use crate::decide::Asking;
 use crate::record::Stream;
+use crate::state::SetBack;
 use crate::words::time::after;
 
 /// How many looks at endpoints and targets may be in flight at once; the others wait for a place.
@@ -300,6 +301,15 @@ impl Asks {
         marks.iter().map(Mark::due).chain(decide_at.map(Moment::at)).min()
     }
 
+    /// Moves what lies ahead of a clock that was set back.
+    pub(super) fn put_right(&mut self, back: SetBack) {
+        for all in self.of_certificates.iter_mut().chain(self.of_others.values_mut()) {
+            // Everybody is decided on again.
+            all.decide_at = None;
+            all.marks.iter_mut().for_each(|mark| mark.put_right(back));
+        }
+    }
+
     fn of(&self, subject: Subject) -> Option<&Marks> {
         match subject {
             Subject::Certificate(id) => self.of_certificates.get(id.place()),
@@ -348,6 +358,19 @@ impl Mark {
 }
 
 impl Mark {
+    fn put_right(&mut self, back: SetBack) {
+        let (mut at, mut named) = (self.at.at(), self.not_before.map(Moment::at));
+        if self.is_in_flight {
+            back.deadline(&mut at);
+        } else {
+            back.moment(&mut at);
+        }
+        if let Some(named) = &mut named {
+            back.until(named, NAMED_AT_MOST);
+        }
+        (self.at, self.not_before) = (Moment::of(at), named.map(Moment::of));
+    }
+
     fn pass_over(&mut self, end: Moment, takes: SignedDuration) {
         let due = Moment::of(self.due());
         let period = due.since(self.at).saturating_add(Moment::nanos(takes));

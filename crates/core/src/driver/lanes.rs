@@ -116,6 +116,11 @@ impl Lanes {
         }
     }
 
+    /// Looks anew at every lane that is shut: the clock by which it was is another one now.
+    pub(super) fn put_right(&mut self) {
+        self.touched.extend(core::mem::take(&mut self.shut).into_keys());
+    }
+
     /// Returns when the first lane that is shut opens.
     pub(super) fn next_wake(&self) -> Option<Timestamp> {
         self.shut.values().min().copied()

@@ -30,6 +30,8 @@ pub struct Loader {
     quarantined: Vec<Quarantine>,
     refused: BTreeSet<Stream>,
     isolate: Isolate,
+    /// When the newest record was written.
+    latest: Timestamp,
 }
 
 impl Default for Loader {
@@ -39,6 +41,7 @@ impl Default for Loader {
             quarantined: Vec::new(),
             refused: BTreeSet::new(),
             isolate: unprotected,
+            latest: Timestamp::MIN,
         }
     }
 }
@@ -63,6 +66,7 @@ impl Loader {
         if self.refused.contains(&record.stream) {
             return;
         }
+        self.latest = self.latest.max(record.at);
         if let Err(cause) = self.fold(record) {
             let cause = format!("record {} of {}: {cause}", record.version, record.stream);
             self.quarantined.push((record.stream.clone(), cause.into()));
@@ -137,8 +141,10 @@ impl Loader {
             isolate: self.isolate,
             broken: BTreeMap::new(),
             issuers: Issuers::default(),
+            latest: self.latest,
         };
         let mut work = Work::new(now, Draw(draw));
+        driver.watch_clock(&mut work);
         let started = InstanceStarted { version: version.into() };
         driver.append(&mut work, &Stream::instance(), Event::InstanceStarted(started));
         for (stream, version) in driver.unended() {

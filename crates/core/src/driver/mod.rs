@@ -17,6 +17,7 @@
 //! Invariant: an act is in a step's `acts` only if its `act.started` is durable.
 
 mod asks;
+mod clock;
 mod declare;
 mod hear;
 mod isolate;
@@ -132,6 +133,8 @@ pub struct Driver {
     /// On whom deciding panicked.
     broken: BTreeMap<Subject, Broken>,
     issuers: Issuers,
+    /// What the clock showed last.
+    latest: Timestamp,
 }
 
 /// Issuers by number, so that a subject takes eight bytes. Only in memory.
@@ -210,6 +213,7 @@ impl Driver {
     pub fn on(&mut self, input: Input, now: Timestamp, draw: u64) -> Step {
         let mut work = Work::new(now, Draw(draw));
         let mut acts = Vec::new();
+        self.watch_clock(&mut work);
         match input {
             Input::Durable(receipt) => acts = self.release(receipt),
             Input::CommitFailed => self.halted = true,

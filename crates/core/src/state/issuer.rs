@@ -121,6 +121,9 @@ impl OrderBudget {
     /// allows, since orders do not reach it at the distances at which they were admitted.
     pub const BURST: i32 = 280;
 
+    /// How far ahead of now its fields may be: the whole burst.
+    pub(super) const AHEAD_AT_MOST: SignedDuration = SignedDuration::from_secs(36 * 280);
+
     fn spend(&mut self, at: Timestamp, after_failure: bool) {
         self.all = after(self.all.max(at), ORDER_EVERY);
         if after_failure {
@@ -179,7 +182,10 @@ impl Health {
 
 /// How long a CA's word that too much was asked is taken for: an answer that names a far day must
 /// not end all renewals, and one order a day costs nobody anything.
-const LIMITED_AT_MOST: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const LIMITED_AT_MOST: SignedDuration = SignedDuration::from_hours(24);
+
+/// How long a shared thing that is at fault is left alone at the most.
+pub(super) const LEFT_ALONE_AT_MOST: SignedDuration = SignedDuration::from_mins(30);
 
 /// How long a shared thing is left alone, by how often it was at fault after the first three:
 /// one minute doubling up to half an hour. A CA's outage is noticed to be over within that.

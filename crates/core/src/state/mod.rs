@@ -2,6 +2,7 @@
 
 mod attempt;
 mod certificate;
+mod clock;
 mod deployment;
 mod endpoint;
 mod few;
@@ -24,6 +25,7 @@ pub use attempt::{
     AnswerState, Attempt, Authorization, LastFailure, Ordered, Rest, Running, Stage,
 };
 pub use certificate::{Certificate, Late, Leaf, Owed, Predecessor, SpentKey, Suggestion};
+pub(crate) use clock::SetBack;
 pub use deployment::{DeployStep, Deployment, Found, Overruled, Trouble};
 pub use endpoint::{AddressState, EndpointState, Served, TlsaState};
 pub use few::Few;
@@ -143,6 +145,9 @@ impl State {
                 }
                 (None, _) => return Err(before_declared(stream, event)),
             },
+        }
+        if let Event::ClockPutRight(right) = event {
+            self.put_right(stream, SetBack { was: right.was, now: at });
         }
         Ok(())
     }

@@ -227,6 +227,10 @@ fn tell_of_certificate(event: &Event) -> Told {
             Told::detail(format!("the CA suggests to renew; ours is {at}"))
         }
         Event::RenewalRequested(_) => Told::main("a person asks for a renewal"),
+        Event::ClockPutRight(right) => {
+            let was = moment(right.was);
+            Told::main(format!("the clock, which was at {was}, was set back to now"))
+        }
         Event::AttemptBegan(began) => {
             let why = reason(began.reason);
             Told::main(format!(

@@ -19,13 +19,14 @@ use crate::model::dns::{Data, Kind};
 use crate::model::host::Met;
 
 impl Outside {
-    /// Answers an ask; `targets` are those that its certificate is served at. Returns how long the
-    /// outside took as well.
+    /// Answers an ask; `targets` are those that its certificate is served at, and `clock` is what the
+    /// process takes for the time. Returns how long the outside took as well.
     pub(super) fn answer(
         &mut self,
         ask: &Ask,
         targets: &[Name],
         now: Timestamp,
+        clock: Timestamp,
     ) -> (Reply, SignedDuration) {
         match &ask.kind {
             AskKind::Directory { .. }
@@ -33,11 +34,15 @@ impl Outside {
             | AskKind::Authorization { .. }
             | AskKind::Chain { .. }
             | AskKind::RenewalInfo { .. } => self.ask_ca(&ask.kind, now),
-            kind => (self.look(kind, &ask.stream.name, targets, now), SignedDuration::ZERO),
+            AskKind::Probe { endpoint } => {
+                let sight = self.probe(endpoint, &ask.stream.name, targets, clock);
+                (Reply::Sight(sight), SignedDuration::ZERO)
+            }
+            kind => (self.look(kind, now), SignedDuration::ZERO),
         }
     }
 
-    fn look(&self, kind: &AskKind, certificate: &Name, targets: &[Name], now: Timestamp) -> Reply {
+    fn look(&self, kind: &AskKind, now: Timestamp) -> Reply {
         match kind {
             AskKind::Locate { identifier, .. } => {
                 let name = format!("_acme-challenge.{}", identifier.base());
@@ -54,9 +59,6 @@ impl Outside {
             }
             AskKind::Look { answer } => Reply::Showing(self.showing(answer, now)),
             AskKind::Inspect { target, certificate } => self.inspect(target, certificate),
-            AskKind::Probe { endpoint } => {
-                Reply::Sight(self.probe(endpoint, certificate, targets, now))
-            }
             _ => Reply::Failed(super::act::ours("answer", "this is asked of a CA")),
         }
     }

@@ -128,7 +128,7 @@ impl World {
         }
         if self.luck.chance(self.faults.stale) {
             let targets = self.targets_of(&ask);
-            let (reply, _) = self.outside.answer(&ask, &targets, self.now);
+            let (reply, _) = self.outside.answer(&ask, &targets, self.now, self.clock());
             self.follow_up();
             let at = after(at, throw_span(&mut self.luck, self.pace.act)).min(ask.deadline_at);
             return self.plan(at, Happening::Reply { ask: Box::new(ask), reply: Box::new(reply) });
@@ -138,7 +138,7 @@ impl World {
 
     pub(super) fn answer(&mut self, ask: Ask) {
         let targets = self.targets_of(&ask);
-        let (reply, took) = self.outside.answer(&ask, &targets, self.now);
+        let (reply, took) = self.outside.answer(&ask, &targets, self.now, self.clock());
         self.follow_up();
         if took.is_zero() {
             return self.reply(ask, reply);

@@ -111,6 +111,8 @@ pub struct World {
     pub dies_at: BTreeSet<u64>,
     /// How the process is protected from its own panics; without it they end the simulation.
     pub isolate: Option<Isolate>,
+    /// How far the process's clock is ahead of the world's.
+    pub clock_ahead: SignedDuration,
     /// What happens outside while the process is dead.
     pub while_dead: Option<fn(&mut Outside)>,
     intent: Intent,
@@ -163,6 +165,7 @@ impl World {
             checks: Checks::new(&intent),
             dies_at: BTreeSet::new(),
             isolate: None,
+            clock_ahead: SignedDuration::ZERO,
             while_dead: None,
             intent,
             now: begins_at,
@@ -196,6 +199,16 @@ impl World {
     #[must_use]
     pub const fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// Returns what the process's clock shows.
+    pub(super) fn clock(&self) -> Timestamp {
+        after(self.now, self.clock_ahead)
+    }
+
+    /// Returns what an instant of the process's clock is in the world.
+    pub(super) fn outside_clock(&self, at: Timestamp) -> Timestamp {
+        after(at, -self.clock_ahead)
     }
 
     /// Returns the driver, while the process lives.
@@ -360,11 +373,11 @@ impl World {
 
     /// Calls the driver, and does what it says.
     fn tell(&mut self, input: Input) {
-        let draw = self.draw();
+        let (draw, clock) = (self.draw(), self.clock());
         let Some(driver) = &mut self.driver else { return };
         self.steps += 1;
-        let step = driver.on(input, self.now, draw);
-        let again = step.wake_at.is_some_and(|at| at <= self.now);
+        let step = driver.on(input, clock, draw);
+        let again = step.wake_at.is_some_and(|at| at <= clock);
         self.take(step);
         if self.rigour == Rigour::Full && !again {
             self.decide_twice();
@@ -373,9 +386,9 @@ impl World {
 
     /// Deciding twice is deciding once: a call at the same instant follows with nothing.
     fn decide_twice(&mut self) {
-        let draw = self.draw();
+        let (draw, clock) = (self.draw(), self.clock());
         let Some(driver) = &mut self.driver else { return };
-        let step = driver.on(Input::Time, self.now, draw);
+        let step = driver.on(Input::Time, clock, draw);
         if !step.append.records.is_empty() || !step.asks.is_empty() || !step.acts.is_empty() {
             let what = step.append.records.first().map(|r| format!("{} {}", r.stream, r.kind));
             let what = what.or_else(|| step.asks.first().map(|ask| format!("{:?}", ask.kind)));
@@ -395,13 +408,15 @@ impl World {
             let span = fault::throw_span(&mut self.luck, self.pace.commit);
             self.plan(after(self.now, span), Happening::Durable { through });
         }
-        for act in acts {
+        for mut act in acts {
+            act.deadline_at = self.outside_clock(act.deadline_at);
             self.perform(act);
         }
-        for ask in asks {
+        for mut ask in asks {
+            ask.deadline_at = self.outside_clock(ask.deadline_at);
             self.put(ask);
         }
-        if let Some(at) = wake_at
+        if let Some(at) = wake_at.map(|at| self.outside_clock(at))
             && self.woken_at.is_none_or(|(planned, _)| at < planned || planned < at)
         {
             if let Some(planned) = self.woken_at.take() {

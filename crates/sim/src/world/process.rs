@@ -22,7 +22,7 @@ impl World {
         }
         self.epoch += 1;
         let draw = self.draw();
-        let (driver, step) = loader.start("0.1.0", self.epoch, self.now, draw);
+        let (driver, step) = loader.start("0.1.0", self.epoch, self.clock(), draw);
         let damaged = |stream: &Stream| self.journal.damaged().contains(stream);
         if let Some((stream, cause)) = driver.quarantined().iter().find(|(s, _)| !damaged(s)) {
             self.checks.violate(self.now, format!("{stream} is quarantined: {cause}"));

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use jiff::SignedDuration;
 use perennial_core::event::{
-    CertificateRenamed, Empty, Event, HoldOverruled, IntentHeld, IntentRefused, LeafConfirmed,
+    CertificateRenamed, ClockPutRight, Empty, Event, HoldOverruled, IntentHeld, IntentRefused,
+    LeafConfirmed,
 };
 use perennial_core::record::{Record, Stream, StreamKind};
 use perennial_core::state::State;
@@ -122,6 +123,7 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
     vec![
         (Stream::instance(), Event::IntentRefused(refused)),
         (Stream::instance(), Event::IntentHeld(held)),
+        (stream.clone(), Event::ClockPutRight(ClockPutRight { was: after(begin(), days(365)) })),
         (stream.clone(), Event::AttemptTroubled(trouble)),
         (stream.clone(), Event::AnswersDoubted(Empty {})),
         (stream.clone(), Event::Undeclared(Empty {})),

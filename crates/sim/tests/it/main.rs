@@ -3,6 +3,7 @@
 #![cfg(test)] // so that the lints see tests, and what tests call, as tests
 
 mod cases;
+mod clock;
 mod crash;
 mod golden;
 mod held;
