@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::{COURSE, Code, Finding, Severity};
 use crate::decide::{Context, Decision, Runway, due, held_until, holds_newer, may_write};
-use crate::state::{Attempt, Certificate, Deployment, Found, LastFailure, Trouble};
+use crate::state::{Attempt, Certificate, Deployment, Found, Laggard, LastFailure, Trouble};
 use crate::words::{Answer, Blame, ChallengeKind, Failure, FailureKind, Identifier, Permille};
 
 /// Judges a certificate.
@@ -36,6 +36,10 @@ pub fn of_certificate(cx: &Context<'_>, certificate: &Certificate, decision: &mu
             evidence: left_up(&owed.answer).into(),
         });
     }
+    for laggard in certificate.laggards.iter().filter(|laggard| cx.now < laggard.until()) {
+        decision.wake(laggard.until());
+        decision.findings.push(lagging(laggard));
+    }
     if let Some(since) = certificate.undeclared_at {
         decision.findings.push(Finding {
             code: Code::CertificateUndeclared,
@@ -44,6 +48,26 @@ pub fn of_certificate(cx: &Context<'_>, certificate: &Certificate, decision: &mu
             blame: None,
             evidence: format!("not in the configuration since {since}").into(),
         });
+    }
+}
+
+/// Says which servers did not show an answer of which the CA was told all the same.
+fn lagging(laggard: &Laggard) -> Finding {
+    let Laggard { record, zone, servers, others, at } = laggard;
+    let named: Vec<String> = servers.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = servers.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Finding {
+        code: Code::DnsServerLags,
+        subject: record.clone(),
+        severity: Severity::Notice,
+        blame: Some(Blame::Zone(zone.clone())),
+        evidence: format!(
+            "{}{more} did not show it when it was waited for no longer, {at}; {others} did, so the \
+             CA was told all the same",
+            named.join(", ")
+        )
+        .into(),
     }
 }
 
@@ -251,7 +275,7 @@ fn names(certificate: &Certificate) -> String {
     format!("{}{more}", first.join(", "))
 }
 
-/// How many names a finding lists.
+/// How many names, or servers, a finding lists.
 const NAMED: usize = 5;
 
 fn told(trouble: &Trouble) -> Box<str> {

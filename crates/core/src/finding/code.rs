@@ -67,6 +67,9 @@ codes! {
     /// The authoritative servers do not show what the solver wrote.
     DnsAnswerInvisible = "dns.answer-invisible",
         "compare who serves the zone with where the solver writes: perennial check NAME";
+    /// Some authoritative servers showed an answer too late, and the CA was told all the same.
+    DnsServerLags = "dns.server-lags",
+        "mend the transfer to the servers named below: the CA may ask them next time";
     /// The zone's server refuses our update.
     DnsUpdateRefused = "dns.update-refused",
         "check the solver's key and its rights on the zone";

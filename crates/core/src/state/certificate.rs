@@ -14,6 +14,7 @@ use super::endpoint::{AddressState, EndpointState};
 use super::few::Few;
 use super::history::History;
 use super::issued::{self, Issued};
+use super::laggard::{self, Laggard};
 use crate::action::{ActKind, Fact, Outcome};
 use crate::event::{Ended, EndpointSeen, Event, Reason, RenewalInfoSeen};
 use crate::intent::{CertificateSpec, KeyRotation, Serves};
@@ -71,6 +72,9 @@ pub struct Certificate {
     /// before it takes their place.
     #[serde(default, skip_serializing_if = "Few::is_empty")]
     pub predecessors: Few<Predecessor>,
+    /// Servers that did not show an answer when the CA was told of it all the same.
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub laggards: Few<Laggard>,
     /// The number of the leaf that a person confirmed, whatever speaks against it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<u32>,
@@ -208,6 +212,7 @@ impl Certificate {
             rekeyed: 0,
             spent_keys: Few::new(),
             predecessors: Few::new(),
+            laggards: Few::new(),
             confirmed: None,
         };
         certificate.align(&[], &[]);
@@ -333,6 +338,10 @@ impl Certificate {
             }
             Event::WithdrawalAbandoned(answer) | Event::AnswerGone(answer) => {
                 self.owed.retain(|owed| owed.answer != *answer);
+            }
+            Event::AnswerAwaited(awaited) => {
+                laggard::note(&mut self.laggards, &self.attempt, &awaited.authorization, at);
+                self.attempt.fold(at, event);
             }
             Event::AttemptEnded(_) => {
                 self.waste(at);

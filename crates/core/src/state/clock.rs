@@ -162,6 +162,7 @@ impl Certificate {
         back.moments(self.leaf.iter_mut().map(|leaf| &mut leaf.since));
         back.moments(self.late.iter_mut().map(|late| &mut late.since));
         back.moments(self.issued.iter_mut().map(|issued| &mut issued.at));
+        back.moments(self.laggards.iter_mut().map(|laggard| &mut laggard.at));
         back.moments(self.owed.iter_mut().filter_map(|owed| owed.failed_at.as_mut()));
         back.moments(self.spent_keys.iter_mut().filter_map(|spent| spent.failed_at.as_mut()));
         for ledger in &mut self.targets {

@@ -11,6 +11,7 @@ mod instance;
 mod interner;
 mod issued;
 mod issuer;
+mod laggard;
 mod share;
 
 use alloc::boxed::Box;
@@ -33,6 +34,7 @@ pub use history::{Acting, History};
 pub use instance::Instance;
 pub use issued::{ISSUED_LATELY, Issued, set_of};
 pub use issuer::{Account, Health, Issuer, OrderBudget, account_slot};
+pub use laggard::Laggard;
 
 use crate::event::{Checkpoint, Event};
 use crate::intent::{Intent, SolverSpec, TargetSpec};
