@@ -154,9 +154,14 @@ impl Asks {
             again = again.into_iter().chain(look_at).min();
         }
         // What is in flight although nobody wants it any more still comes back, or never does.
-        for mark in before.into_iter().filter(|mark| mark.is_in_flight) {
+        // And when a CA wants to be asked again holds for who asks again sooner than he thinks.
+        for mark in before {
             let gives_up_at = mark.due();
-            if now < gives_up_at {
+            if !mark.is_in_flight {
+                if mark.not_before.is_some() && now < gives_up_at {
+                    marks.push(mark);
+                }
+            } else if now < gives_up_at {
                 again = Some(again.map_or(gives_up_at, |at| at.min(gives_up_at)));
                 marks.push(mark);
             } else {

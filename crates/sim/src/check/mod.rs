@@ -10,6 +10,7 @@
 
 mod effect;
 mod flow;
+mod poll;
 mod settled;
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,8 @@ pub struct Checks {
     performing: BTreeMap<ActId, Lane>,
     /// When acts of a kind were started lately.
     lately: BTreeMap<String, Vec<Timestamp>>,
+    /// When a CA wants to be asked again, by the question.
+    named: BTreeMap<String, Timestamp>,
 }
 
 /// How many findings are kept; the first ones tell the most.

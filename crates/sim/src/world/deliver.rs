@@ -127,6 +127,7 @@ impl World {
             return self.plan(at, Happening::Reply { ask, reply });
         }
         if self.luck.chance(self.faults.stale) {
+            self.checks.ask(&ask, self.now);
             let targets = self.targets_of(&ask);
             let (reply, _) = self.outside.answer(&ask, &targets, self.now, self.clock());
             self.follow_up();
@@ -137,6 +138,7 @@ impl World {
     }
 
     pub(super) fn answer(&mut self, ask: Ask) {
+        self.checks.ask(&ask, self.now);
         let targets = self.targets_of(&ask);
         let (reply, took) = self.outside.answer(&ask, &targets, self.now, self.clock());
         self.follow_up();
@@ -150,6 +152,9 @@ impl World {
     }
 
     pub(super) fn reply(&mut self, ask: Ask, reply: Reply) {
+        if self.rigour == Rigour::Full {
+            self.checks.hear(&ask, &reply, self.now);
+        }
         self.tell(Input::Reply { stream: ask.stream, ask: ask.kind, reply });
     }
 

@@ -1,0 +1,60 @@
+//! Whether a CA is asked again no sooner than it wants to be.
+
+use jiff::{SignedDuration, Timestamp};
+use perennial_core::action::{Ask, AskKind, Reply};
+use perennial_core::words::after;
+
+use super::Checks;
+
+/// How long a CA's word on what is on its way is kept at the most: an order has minutes, and a CA that
+/// names tomorrow is asked sooner.
+const POLL_AT_MOST: SignedDuration = SignedDuration::from_mins(1);
+
+/// How long its word on renewal information is.
+const SUGGESTION_AT_MOST: SignedDuration = SignedDuration::from_hours(24);
+
+impl Checks {
+    /// Looks at a question that reaches a CA.
+    pub fn ask(&mut self, ask: &Ask, now: Timestamp) {
+        if most(&ask.kind).is_none() {
+            return;
+        }
+        let not_before = self.named.get(&key(ask)).copied();
+        if let Some(not_before) = not_before.filter(|at| now < *at) {
+            let text = format!("{:?} is asked before {not_before}", ask.kind);
+            self.violate(now, text);
+        }
+    }
+
+    /// Notes when a CA wants to be asked again, once the process has heard it.
+    pub fn hear(&mut self, ask: &Ask, reply: &Reply, now: Timestamp) {
+        let Some(most) = most(&ask.kind) else { return };
+        let retry_at = match reply {
+            Reply::Order(facts) => facts.retry_at,
+            Reply::Authorization(facts) => facts.retry_at,
+            Reply::RenewalInfo(facts) => facts.retry_at,
+            _ => None,
+        };
+        self.named.retain(|_, at| *at > now);
+        if let Some(retry_at) = retry_at {
+            self.named.insert(key(ask), retry_at.min(after(now, most)));
+        }
+    }
+}
+
+fn key(ask: &Ask) -> String {
+    format!("{} {:?}", ask.stream, ask.kind)
+}
+
+const fn most(kind: &AskKind) -> Option<SignedDuration> {
+    match kind {
+        AskKind::Order { .. } | AskKind::Authorization { .. } => Some(POLL_AT_MOST),
+        AskKind::RenewalInfo { .. } => Some(SUGGESTION_AT_MOST),
+        AskKind::Directory { .. }
+        | AskKind::Chain { .. }
+        | AskKind::Locate { .. }
+        | AskKind::Look { .. }
+        | AskKind::Inspect { .. }
+        | AskKind::Probe { .. } => None,
+    }
+}
