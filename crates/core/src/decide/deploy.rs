@@ -2,7 +2,8 @@
 //!
 //! A target gets the newest leaf that we hold as a bundle, in three acts: staged beside the active
 //! one, checked by the target's own means, activated. What fails is tried again by itself until the
-//! leaf is superseded. Afterwards only handshakes count: they turn `Activated` into `Seen`.
+//! leaf is superseded. Afterwards only handshakes count: they turn `Activated` into `Seen`. A server
+//! that goes on serving another leaf is told again, at growing distances.
 //!
 //! Never worse (law 6): files that are not ours stay untouched unless `take_over` was declared, and
 //! a leaf that is newer than ours and covers the names is never replaced by ours.
@@ -17,7 +18,7 @@ use alloc::boxed::Box;
 use jiff::{SignedDuration, Timestamp};
 
 use super::hold::{self, Hold};
-use super::{Context, Decision, Lane, may_write, retry};
+use super::{Context, Decision, Lane, Ties, is_other, may_write, ours, retry};
 use crate::action::ActKind;
 use crate::event::{Event, HoldOverruled};
 use crate::state::{Certificate, DeployStep, Deployment, Found, Leaf};
@@ -29,6 +30,9 @@ const STAGE_WITHIN: SignedDuration = SignedDuration::from_secs(120);
 
 /// How long a target's own check, or its reload, may take.
 const COMMAND_WITHIN: SignedDuration = SignedDuration::from_secs(120);
+
+/// Within how long the files of a target are looked at whose server shows an old leaf.
+const LOOKED_AT_WITHIN: SignedDuration = SignedDuration::from_mins(6);
 
 /// How long dropping a key may take.
 const LOCAL_WITHIN: SignedDuration = SignedDuration::from_secs(60);
@@ -43,16 +47,23 @@ pub(super) fn decide(
     drop_spent_keys(cx, certificate, decision);
     let Some(leaf) = certificate.leaf.as_deref() else { return };
     let Some(bundle) = leaf.bundle else { return };
-    for ledger in &certificate.targets {
-        if ledger.active() == Some(leaf.number) || !may_replace(cx, certificate, ledger, leaf) {
+    for (place, ledger) in certificate.targets.iter().enumerate() {
+        let is_active = ledger.active() == Some(leaf.number);
+        let again_at = reload_at(cx, certificate, place).filter(|_| is_active);
+        if is_active && again_at.is_none() || !may_replace(cx, certificate, ledger, leaf) {
             continue;
         }
         if is_in_flight(certificate, &ledger.target) {
             continue;
         }
-        let retry_at = ledger.trouble.as_deref().map(retry::target_at);
+        let retry_at = ledger.trouble.as_deref().map(retry::target_at).max(again_at);
         if let Some(later) = retry_at.filter(|at| *at > cx.now) {
             decision.wake(later);
+            continue;
+        }
+        if is_active {
+            let (act, within) = activate(cx, name, ledger, bundle);
+            decision.want(Lane::Target(ledger.target.clone()), act, within);
             continue;
         }
         let (act, within) = next_act(cx, name, ledger, leaf.number, bundle);
@@ -138,7 +149,8 @@ impl Context<'_> {
             DeployStep::Activated { leaf: own, at } | DeployStep::Seen { leaf: own, at }
                 if own == leaf.number =>
             {
-                Some(after(at, settle))
+                // What was told again had settled before.
+                Some(if ledger.reloads == 0 { after(at, settle) } else { at })
             }
             _ => None,
         }
@@ -160,6 +172,52 @@ fn is_in_flight(certificate: &Certificate, target: &Name) -> bool {
     })
 }
 
+fn activate(
+    cx: &Context<'_>,
+    name: &Name,
+    ledger: &Deployment,
+    bundle: BundleId,
+) -> (ActKind, SignedDuration) {
+    let take_over = cx.state.targets.get(&ledger.target).is_some_and(|t| t.spec.take_over);
+    let (target, certificate) = (ledger.target.clone(), name.clone());
+    (ActKind::Activate { target, certificate, bundle, take_over }, COMMAND_WITHIN)
+}
+
+/// Returns when the server of the target at `place` is told again of the newest leaf: it was told, has
+/// settled, and is seen to serve another one. Where several targets share addresses nobody knows
+/// whose server that is, and none is told while one of them has not been told at all.
+#[must_use]
+pub fn reload_at(cx: &Context<'_>, certificate: &Certificate, place: usize) -> Option<Timestamp> {
+    let leaf = certificate.leaf.as_deref().filter(|leaf| leaf.bundle.is_some())?;
+    let ledger = certificate.targets.get(place)?;
+    // Nearly always all is well.
+    let mut shown = ours(certificate).flat_map(|(_, endpoint)| endpoint.shown.iter().flatten());
+    if !shown.any(|shown| is_other(shown, leaf.facts.fingerprint)) {
+        return None;
+    }
+    let ties = Ties::of(cx.state, certificate);
+    let lags_since = ties.lags_since(place, leaf)?;
+    let from = match ledger.step {
+        DeployStep::Activated { leaf: told, at } if told == leaf.number => at,
+        // Once seen, its files are looked at before its server is suspected.
+        DeployStep::Seen { leaf: told, at } if told == leaf.number => {
+            at.max(after(lags_since, LOOKED_AT_WITHIN))
+        }
+        _ => return None,
+    };
+    let is_told = |other: usize| {
+        certificate.targets.get(other).is_some_and(|o| o.active() == Some(leaf.number))
+    };
+    let mut others = 0..certificate.targets.len();
+    let is_clear =
+        !ties.has_no_list(place) || others.all(|other| !ties.has_no_list(other) || is_told(other));
+    if !is_clear {
+        return None;
+    }
+    let settled_at = cx.settled_at(ledger, leaf)?;
+    Some(retry::told_again_at(from, ledger.reloads).max(settled_at))
+}
+
 fn next_act(
     cx: &Context<'_>,
     name: &Name,
@@ -175,8 +233,7 @@ fn next_act(
             (ActKind::Validate { target, certificate, bundle }, COMMAND_WITHIN)
         }
         DeployStep::Staged { leaf } | DeployStep::Validated { leaf } if leaf == number => {
-            let take_over = spec.is_some_and(|spec| spec.take_over);
-            (ActKind::Activate { target, certificate, bundle, take_over }, COMMAND_WITHIN)
+            activate(cx, name, ledger, bundle)
         }
         DeployStep::Behind
         | DeployStep::Staged { .. }

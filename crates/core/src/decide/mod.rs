@@ -41,6 +41,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use coverage::{Cell, Lack, Proof, coverage};
 pub(crate) use deploy::holds_newer;
+pub use deploy::reload_at;
 pub(crate) use due::FIRST_THIRD_PERCENT;
 pub use due::{Due, due, has_place, held_until, may_write};
 pub use gate::gate;

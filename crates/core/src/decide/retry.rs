@@ -1,6 +1,6 @@
 //! When to try again: tables by what failed and whose fault it was.
 //!
-//! Delays grow with failures in a row and never exceed six hours; chance adds up to a quarter, drawn
+//! Delays grow with failures in a row and never exceed seven hours; chance adds up to a quarter, drawn
 //! when the attempt ended and recorded. In the reserve the delays of failures that may have been
 //! repaired meanwhile shrink to an hour, since asking the CA is then worth an attempt; they are
 //! never shorter than the table's floor, also after a lapse.
@@ -25,8 +25,10 @@ const fn secs(seconds: i64) -> SignedDuration {
 const TRANSIENT: &[SignedDuration] =
     &[mins(1), mins(2), mins(5), mins(15), mins(30), mins(60), mins(120), mins(360)];
 
-/// A name, zone or solver fails: at most four or five attempts a day, far below any CA's limit.
-const REFUSED: &[SignedDuration] = &[mins(60), mins(360)];
+/// A name, zone or solver fails: at most four attempts in any day, as few as a CA may be asked for a
+/// name that fails without changed evidence (Let's Encrypt allows five an hour). Three hours and
+/// thrice seven are a day; so the fifth comes when the first is a day old, however small chance is.
+const REFUSED: &[SignedDuration] = &[mins(180), mins(420)];
 
 /// We may not; a person has to do something.
 const UNAUTHORIZED: &[SignedDuration] = &[mins(60), mins(180), mins(360)];
@@ -43,6 +45,11 @@ const LIMITED_AT_MOST: SignedDuration = SignedDuration::from_hours(36);
 
 /// A target that failed; its own lane, nobody else waits.
 const TARGET: &[SignedDuration] = &[secs(10), mins(1), mins(5), mins(15), mins(60)];
+
+/// A server that was told of a leaf and goes on serving another one: told again soon, since reloads
+/// are lost, and rarely in the end, since one that does nothing is a person's to mend.
+const RELOAD: &[SignedDuration] =
+    &[secs(10), mins(1), mins(5), mins(15), mins(60), mins(60), mins(60), mins(360)];
 
 /// An act within a running attempt that failed for a passing reason.
 const WITHIN_ATTEMPT: &[SignedDuration] = &[secs(2), secs(10), secs(30), mins(1), mins(2)];
@@ -105,6 +112,11 @@ pub fn next_attempt_at(certificate: &Certificate) -> Option<Timestamp> {
 #[must_use]
 pub fn target_at(trouble: &Trouble) -> Timestamp {
     after(trouble.at, step(TARGET, trouble.failures))
+}
+
+/// Returns when a server that was told at a moment, and `reloads` times before, may be told again.
+pub(super) fn told_again_at(at: Timestamp, reloads: u16) -> Timestamp {
+    after(at, step(RELOAD, reloads.saturating_add(1)))
 }
 
 /// Returns when an act of a running attempt may be tried again.

@@ -24,6 +24,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use jiff::Timestamp;
+
 use crate::intent::{EndpointSpec, Serves, Site};
 use crate::state::{AddressState, Certificate, DeployStep, Deployment, EndpointState, Leaf, State};
 use crate::words::{Failure, Fingerprint, Name, Sight, SightState};
@@ -125,12 +127,18 @@ impl<'a> Ties<'a> {
 
     /// Returns whether an address of a target still shows another leaf than the newest.
     pub(crate) fn lags(&self, target: usize, leaf: &Leaf) -> bool {
-        ours(self.certificate).any(|(spec, endpoint)| {
+        self.lags_since(target, leaf).is_some()
+    }
+
+    /// Returns since when an address of a target is seen to show another leaf than the newest.
+    pub(crate) fn lags_since(&self, target: usize, leaf: &Leaf) -> Option<Timestamp> {
+        let lagging = ours(self.certificate).filter(|(spec, endpoint)| {
             endpoint.shown.iter().flatten().any(|shown| {
                 is_other(shown, leaf.facts.fingerprint)
                     && self.is_at(target, spec, Some(shown.address))
             })
-        })
+        });
+        lagging.filter_map(|(_, endpoint)| endpoint.since).min()
     }
 
     /// Returns whether a leaf counts as seen at a target, if a fresh look at the endpoint at `place`

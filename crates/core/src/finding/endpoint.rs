@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Code, Finding, Severity};
-use crate::decide::{Context, Decision, Ties, holds_newer, is_other, may_write, ours};
+use crate::decide::{Context, Decision, Ties, holds_newer, is_other, may_write, ours, reload_at};
 use crate::intent::EndpointSpec;
 use crate::state::{AddressState, Certificate, DeployStep, Deployment, Leaf};
 use crate::words::time::after;
@@ -99,7 +99,9 @@ impl Judge<'_> {
         let is_old = shown.leaf() != Some(self.leaf.facts.fingerprint);
         let (code, severity, evidence) = match self.certificate.state_at(shown) {
             SightState::Ok if is_told && is_old && !is_named && !self.is_staged(spec, shown) => {
-                (Code::TargetNotReloaded, Severity::Warning, serves(shown))
+                let again_at = self.reload_at(spec, shown);
+                let evidence = format!("{}{}", serves(shown), told_again(again_at));
+                (Code::TargetNotReloaded, Severity::Warning, evidence.into())
             }
             state => wrong(state, is_settling, shown)?,
         };
@@ -139,6 +141,13 @@ impl Judge<'_> {
         })
     }
 
+    /// Returns when the first server that an address may be of is told again.
+    fn reload_at(&self, spec: &EndpointSpec, shown: &AddressState) -> Option<Timestamp> {
+        let belongs = |place: &usize| self.ties.is_at(*place, spec, Some(shown.address));
+        let places = (0..self.certificate.targets.len()).filter(belongs);
+        places.filter_map(|place| reload_at(self.cx, self.certificate, place)).min()
+    }
+
     /// Returns whether a target is waited for: not one in trouble, and not one that does not take
     /// our leaf at all.
     fn is_awaited(&self, ledger: &Deployment) -> bool {
@@ -171,12 +180,13 @@ impl Judge<'_> {
             return None;
         }
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        let again_at = reload_at(self.cx, self.certificate, place);
         Some(Finding {
             code: Code::TargetNotReloaded,
             subject: ledger.target.as_str().into(),
             severity: Severity::Warning,
             blame: Some(Blame::Target(ledger.target.clone())),
-            evidence: format!("{}{more}", named.join("; ")).into(),
+            evidence: format!("{}{more}{}", named.join("; "), told_again(again_at)).into(),
         })
     }
 
@@ -203,6 +213,11 @@ impl Judge<'_> {
             evidence: format!("no endpoint leads to {sites}, so nobody sees what is served").into(),
         })
     }
+}
+
+/// Returns when a reload is tried again, for the end of a sentence.
+fn told_again(at: Option<Timestamp>) -> String {
+    at.map_or_else(String::new, |at| format!("; the next reload is tried at {at}"))
 }
 
 fn serves(shown: &AddressState) -> Box<str> {

@@ -33,6 +33,14 @@ pub struct Deployment {
     /// same; until a person confirms it, or the leaf is superseded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overruled: Option<Box<Overruled>>,
+    /// How often its server was told again of the newest leaf, since it went on serving another one.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub reloads: u16,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes what it skips by reference")]
+const fn is_none(count: &u16) -> bool {
+    *count == 0
 }
 
 /// A deployment that went ahead although something spoke against it.
@@ -177,6 +185,7 @@ impl Deployment {
             step: DeployStep::Behind,
             trouble: None,
             overruled: None,
+            reloads: 0,
         }
     }
 
@@ -209,6 +218,7 @@ impl Deployment {
     pub(super) fn fall_behind(&mut self) {
         self.step = DeployStep::Behind;
         self.trouble = None;
+        self.reloads = 0;
     }
 
     /// Takes in what was found. A leaf other than the active one means that somebody put it there:
@@ -266,6 +276,10 @@ impl Deployment {
             }
             Outcome::Done(_) => {
                 let Some(leaf) = leaf else { return };
+                // It was told of it before: its server goes on serving another one.
+                if matches!(act, ActKind::Activate { .. }) && self.active() == Some(leaf) {
+                    self.reloads = self.reloads.saturating_add(1);
+                }
                 self.step = match act {
                     ActKind::Stage { .. } => DeployStep::Staged { leaf },
                     ActKind::Validate { .. } => DeployStep::Validated { leaf },

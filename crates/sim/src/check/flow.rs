@@ -41,8 +41,7 @@ impl Checks {
     /// The process died: whatever it had in hand has no answer.
     pub fn crash(&mut self) {
         self.performing.clear();
-        // What a CA wanted is process memory.
-        self.named.clear();
+        self.forget_named();
         for act in std::mem::take(&mut self.unheard) {
             self.lose_order(act);
         }

@@ -14,6 +14,11 @@ const POLL_AT_MOST: SignedDuration = SignedDuration::from_mins(1);
 const SUGGESTION_AT_MOST: SignedDuration = SignedDuration::from_hours(24);
 
 impl Checks {
+    /// Forgets when CAs want to be asked again: the process may not know it any more.
+    pub fn forget_named(&mut self) {
+        self.named.clear();
+    }
+
     /// Looks at a question that reaches a CA.
     pub fn ask(&mut self, ask: &Ask, now: Timestamp) {
         if most(&ask.kind).is_none() {

@@ -155,7 +155,24 @@ impl World {
         if self.rigour == Rigour::Full {
             self.checks.hear(&ask, &reply, self.now);
         }
+        let reply = self.by_clock(reply);
         self.tell(Input::Reply { stream: ask.stream, ask: ask.kind, reply });
+    }
+
+    /// Returns an answer as the process makes it of what a CA says: a CA names a span, which is added
+    /// to what the process takes for the time.
+    fn by_clock(&self, mut reply: Reply) -> Reply {
+        let named = match &mut reply {
+            Reply::Order(facts) => facts.retry_at.as_mut(),
+            Reply::Authorization(facts) => facts.retry_at.as_mut(),
+            Reply::RenewalInfo(facts) => facts.retry_at.as_mut(),
+            Reply::Failed(Failure { kind: FailureKind::RateLimited { until }, .. }) => Some(until),
+            _ => None,
+        };
+        if let Some(at) = named {
+            *at = after(*at, self.clock_ahead);
+        }
+        reply
     }
 
     fn targets_of(&self, ask: &Ask) -> Arc<[Name]> {

@@ -111,8 +111,6 @@ pub struct World {
     pub dies_at: BTreeSet<u64>,
     /// How the process is protected from its own panics; without it they end the simulation.
     pub isolate: Option<Isolate>,
-    /// How far the process's clock is ahead of the world's.
-    pub clock_ahead: SignedDuration,
     /// What happens outside while the process is dead.
     pub while_dead: Option<fn(&mut Outside)>,
     intent: Intent,
@@ -135,6 +133,8 @@ pub struct World {
     steps: u64,
     seed: u64,
     passes_over: bool,
+    /// How far the process's clock is ahead of the world's.
+    clock_ahead: SignedDuration,
     /// When anything outside last changed that was not the process's own doing.
     changed_at: Timestamp,
     /// When something outside changes by itself, as far as that is known.
@@ -199,6 +199,13 @@ impl World {
     #[must_use]
     pub const fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// Sets the process's clock ahead of the world's, or right. What a CA wanted to be asked then has
+    /// come or has not come for the process all at once.
+    pub fn set_clock_ahead(&mut self, by: SignedDuration) {
+        self.clock_ahead = by;
+        self.checks.forget_named();
     }
 
     /// Returns what the process's clock shows.

@@ -56,12 +56,12 @@ fn survives(trouble: Trouble, is_new: bool, is_killed: bool) -> bool {
         assert!(world.settle_until(after(begin(), hours(24))));
     }
     trouble.set(&mut world, true);
-    world.clock_ahead = hours(24 * 365);
+    world.set_clock_ahead(hours(24 * 365));
     if !is_new {
         world.renew("site");
     }
     world.run_for(hours(1));
-    world.clock_ahead = SignedDuration::ZERO;
+    world.set_clock_ahead(SignedDuration::ZERO);
     trouble.set(&mut world, false);
     if is_killed {
         world.kill();

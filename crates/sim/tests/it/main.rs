@@ -10,6 +10,7 @@ mod held;
 mod quiet;
 mod story;
 mod swarm;
+mod waits;
 
 /// When every story begins.
 fn begin() -> jiff::Timestamp {
