@@ -20,16 +20,16 @@ use proptest::prelude::*;
 
 const SITE: &str = "site";
 
-fn begin() -> Timestamp {
+pub(crate) fn begin() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().unwrap()
 }
 
-const fn days(count: i64) -> SignedDuration {
+pub(crate) const fn days(count: i64) -> SignedDuration {
     SignedDuration::from_hours(24 * count)
 }
 
 /// A leaf that begins `from` days after the beginning and lives 90.
-fn leaf(number: u8, from: i64) -> LeafFacts {
+pub(crate) fn leaf(number: u8, from: i64) -> LeafFacts {
     let not_before = after(begin(), days(from));
     let not_after = after(not_before, days(90));
     LeafFacts {
@@ -52,19 +52,19 @@ fn leaf(number: u8, from: i64) -> LeafFacts {
     }
 }
 
-fn traits(leaf: &mut LeafFacts) -> &mut Traits {
+pub(crate) fn traits(leaf: &mut LeafFacts) -> &mut Traits {
     Arc::make_mut(leaf.traits.as_mut().unwrap())
 }
 
 /// One certificate on one target with one endpoint.
-struct Story {
+pub(crate) struct Story {
     state: State,
-    now: Timestamp,
+    pub(crate) now: Timestamp,
     spec: CertificateSpec,
 }
 
 impl Story {
-    fn new(change: impl FnOnce(&mut CertificateSpec)) -> Self {
+    pub(crate) fn new(change: impl FnOnce(&mut CertificateSpec)) -> Self {
         let endpoint = EndpointSpec {
             server_name: Identifier::new("site.test").unwrap(),
             connect_to: None,
@@ -108,7 +108,7 @@ impl Story {
         self.tell(StreamKind::Certificate, SITE, event);
     }
 
-    fn lies(&mut self, leaf: Option<&LeafFacts>) {
+    pub(crate) fn lies(&mut self, leaf: Option<&LeafFacts>) {
         let installed = Installed {
             leaf: leaf.cloned().map(Arc::new),
             ours: true,
@@ -119,7 +119,12 @@ impl Story {
         self.site(&Event::TargetInspected(inspected));
     }
 
-    fn serves(&mut self, state: SightState, leaf: Option<&LeafFacts>, tlsa: Option<TlsaSet>) {
+    pub(crate) fn serves(
+        &mut self,
+        state: SightState,
+        leaf: Option<&LeafFacts>,
+        tlsa: Option<TlsaSet>,
+    ) {
         let handshake = Handshake {
             address: "192.0.2.1:443".parse().unwrap(),
             state,
@@ -132,7 +137,7 @@ impl Story {
     }
 
     /// An issued leaf is kept; what is told here as inherited differs in nothing that matters.
-    fn keeps(&mut self, facts: &LeafFacts, number: u32, change: impl FnOnce(&mut Leaf)) {
+    pub(crate) fn keeps(&mut self, facts: &LeafFacts, number: u32, change: impl FnOnce(&mut Leaf)) {
         let mut leaf = Leaf {
             number,
             facts: Arc::new(facts.clone()),
@@ -169,13 +174,13 @@ impl Story {
         }
     }
 
-    fn codes(&self) -> Vec<&'static str> {
+    pub(crate) fn codes(&self) -> Vec<&'static str> {
         self.decide().findings.iter().map(|finding| finding.code.as_str()).collect()
     }
 }
 
 /// Leaf 1 is served since day 0; on day 60 leaf 2, changed so, was kept.
-fn renewed(
+pub(crate) fn renewed(
     spec: impl FnOnce(&mut CertificateSpec),
     old: impl FnOnce(&mut LeafFacts),
     new: impl FnOnce(&mut LeafFacts),
@@ -192,7 +197,7 @@ fn renewed(
     story
 }
 
-fn nothing<T: ?Sized>(_: &mut T) {}
+pub(crate) fn nothing<T: ?Sized>(_: &mut T) {}
 
 #[test]
 fn a_leaf_like_the_served_one_is_not_held() {
@@ -367,7 +372,7 @@ fn a_pin_is_written_as_everybody_writes_it() {
     assert_eq!(KeyId(digest).pin(), expected);
 }
 
-fn records(keys: &[u8]) -> TlsaSet {
+pub(crate) fn records(keys: &[u8]) -> TlsaSet {
     let record = |byte: &u8| TlsaRecord {
         usage: TlsaUsage::DaneEe,
         selector: TlsaSelector::Key,

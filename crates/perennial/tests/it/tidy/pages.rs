@@ -51,6 +51,55 @@ fn every_finding_has_a_page() {
     none(&causes(&tree(), &codes));
 }
 
+/// Complains about codes that no test names, by text or by variant.
+fn untested(tree: &[File], codes: &[(&str, &str)]) -> Vec<String> {
+    let tests: Vec<&str> = tree.iter().filter_map(tests_of).collect();
+    let is_named = |(text, variant): &&(&str, &str)| {
+        let (quoted, variant) = (format!("\"{text}\""), format!("Code::{variant}"));
+        let names = |test: &&str| test.contains(&quoted) || is_code(test, &variant);
+        tests.iter().any(names)
+    };
+    let missing = codes.iter().filter(|code| !is_named(code));
+    missing.map(|(text, _)| format!("`{text}`:0: no test opens it")).collect()
+}
+
+/// Returns the part of a file that is tests, if any.
+fn tests_of(file: &File) -> Option<&str> {
+    let is_whole = file.path.contains("/tests/") || file.path.ends_with("tests.rs");
+    match (file.is_rust(), is_whole) {
+        (false, _) => None,
+        // What is named here is named by all, so it tells nothing.
+        (true, _) if file.path.contains("/tidy/") => None,
+        (true, true) => Some(&file.text),
+        (true, false) => file.text.split_once("#[cfg(test)]\nmod tests {").map(|(_, own)| own),
+    }
+}
+
+/// Returns whether a text has a variant, and not only as the beginning of a longer one.
+fn is_code(text: &str, variant: &str) -> bool {
+    let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric());
+    text.match_indices(variant).any(|(at, _)| text.get(at + variant.len()..).is_some_and(ends))
+}
+
+#[test]
+fn every_finding_is_opened_by_a_test() {
+    let variants: Vec<String> = Code::ALL.iter().map(|code| format!("{code:?}")).collect();
+    let texts = Code::ALL.iter().map(|code| code.as_str());
+    let codes: Vec<_> = texts.zip(variants.iter().map(String::as_str)).collect();
+    none(&untested(&tree(), &codes));
+}
+
+#[test]
+fn a_finding_that_no_test_names_is_complained_about() {
+    let tree = [
+        File::new("crates/a/tests/it/b.rs", "Code::OneThing, \"two.things\""),
+        File::new("crates/a/src/b.rs", "Code::Two\n#[cfg(test)]\nmod tests {\nCode::Three"),
+    ];
+    let codes = [("one", "One"), ("two.things", "Others"), ("two", "Two"), ("three", "Three")];
+    let expected = ["`one`:0: no test opens it", "`two`:0: no test opens it"];
+    assert_eq!(untested(&tree, &codes), expected);
+}
+
 #[test]
 fn a_finding_without_a_page_or_advice_is_complained_about() {
     let whole = "# a.b\n\n## What it means\n\n## What to do\n\n## What Perennial does\n";

@@ -1,0 +1,101 @@
+//! Codes that no story tells of: for each what is found, and that it is told by this code.
+
+use jiff::SignedDuration;
+use perennial_core::action::{ActKind, Outcome};
+use perennial_core::event::{Event, Started};
+use perennial_core::finding::Code;
+use perennial_core::words::{
+    Blame, Failure, FailureKind, KeyId, KeyKind, LeafFacts, Name, SightState, after,
+};
+
+use crate::hold::{Story, begin, days, leaf, nothing, records, renewed, traits};
+use crate::shop::{Shop, failure};
+
+#[track_caller]
+fn assert_told(codes: &[&str], code: Code) {
+    assert!(codes.contains(&code.as_str()), "{code:?} is not among {codes:?}");
+}
+
+#[test]
+fn what_an_address_shows_has_a_code() {
+    let cases = [
+        (SightState::NotYetValid, Code::EndpointNotYetValid),
+        (SightState::NameMismatch, Code::EndpointNameMismatch),
+        (SightState::Untrusted, Code::EndpointUntrusted),
+        (SightState::IncompleteChain, Code::EndpointIncompleteChain),
+        (SightState::NoTls, Code::EndpointNoTls),
+        (SightState::ClientCertificateDemanded, Code::EndpointClientCertificate),
+        (SightState::Unreachable, Code::EndpointUnreachable),
+        (SightState::Expired, Code::EndpointExpired),
+        (SightState::Revoked, Code::EndpointRevoked),
+    ];
+    for (state, code) in cases {
+        let mut story = Story::new(nothing);
+        story.keeps(&leaf(1, 0), 1, |_| {});
+        story.lies(Some(&leaf(1, 0)));
+        story.serves(state, Some(&leaf(1, 0)), None);
+        story.now = after(begin(), days(1));
+        assert_told(&story.codes(), code);
+    }
+}
+
+#[test]
+fn a_certificate_that_nobody_looks_at_is_told() {
+    assert_told(&Story::new(|spec| spec.endpoints = [].into()).codes(), Code::EndpointNone);
+}
+
+#[test]
+fn what_speaks_against_a_leaf_has_a_code() {
+    let rsa = |leaf: &mut LeafFacts| traits(leaf).key_kind = KeyKind::Rsa { bits: 2048 };
+    assert_told(&renewed(nothing, rsa, nothing).codes(), Code::LeafKeyKindChanged);
+    let pinned = renewed(|spec| spec.pins = [KeyId([101; 32])].into(), nothing, nothing);
+    assert_told(&pinned.codes(), Code::LeafPinsUnmet);
+    let mut story = renewed(nothing, nothing, nothing);
+    story.serves(SightState::Ok, Some(&leaf(1, 0)), Some(records(&[101])));
+    assert_told(&story.codes(), Code::LeafTlsaUnmet);
+    let mut story = renewed(nothing, nothing, nothing);
+    story.keeps(&leaf(2, 60), 2, |leaf| leaf.odd_profile = Some("other".into()));
+    assert_told(&story.codes(), Code::LeafOtherProfile);
+}
+
+#[test]
+fn a_newer_leaf_of_somebody_else_is_told() {
+    let mut story = Story::new(nothing);
+    story.keeps(&leaf(1, 0), 1, |_| {});
+    story.now = after(begin(), days(2));
+    story.lies(Some(&leaf(9, 1)));
+    assert_told(&story.codes(), Code::TargetNewerLeaf);
+}
+
+/// Lets each act of a kind fail, and returns the codes of what is found then.
+fn failing(is_it: fn(&ActKind) -> bool, failure: &Failure) -> Vec<&'static str> {
+    let mut shop = Shop::acting(is_it);
+    for _ in 0..3 {
+        shop.end(Outcome::Failed(failure.clone()));
+        let wanted = shop.settle().wants.into_iter().find_map(|want| want.act.filter(is_it));
+        let Some(act) = wanted else { break };
+        let deadline_at = after(shop.now, SignedDuration::from_mins(1));
+        shop.tell(&Event::Started(Started { act, deadline_at }));
+    }
+    let findings = [shop.decide().findings, shop.decide_issuer().findings].concat();
+    findings.iter().map(|finding| finding.code.as_str()).collect()
+}
+
+#[test]
+fn what_fails_at_the_ca_has_a_code() {
+    let is_order: fn(&ActKind) -> bool = |act| matches!(act, ActKind::NewOrder { .. });
+    let ca = || Blame::Issuer(Name::new("ca"));
+    let until = after(begin(), days(4000));
+    let limited = failure(FailureKind::RateLimited { until }, ca());
+    assert_told(&failing(is_order, &limited), Code::CaRateLimited);
+    assert_told(&failing(is_order, &failure(FailureKind::Refused, ca())), Code::CaRefuses);
+    let own = failure(FailureKind::Refused, Blame::Ourselves);
+    assert_told(&failing(is_order, &own), Code::OurselvesFailing);
+}
+
+#[test]
+fn a_zone_that_refuses_our_updates_has_a_code() {
+    let is_answer: fn(&ActKind) -> bool = |act| matches!(act, ActKind::Present { .. });
+    let refused = failure(FailureKind::Unauthorized, Blame::Zone("shop.test".into()));
+    assert_told(&failing(is_answer, &refused), Code::DnsUpdateRefused);
+}
