@@ -12,6 +12,7 @@ use x509_parser::time::ASN1Time;
 use x509_parser::x509::{AlgorithmIdentifier, X509Name};
 
 use super::Standing;
+use super::keep::MAX_ENTRIES;
 use crate::tls::{Roots, path};
 use crate::x509::Chain;
 
@@ -21,40 +22,52 @@ type Serial = [u8; 20];
 /// Who is revoked.
 #[derive(Debug)]
 pub(super) struct List {
+    pub(super) this_update: Timestamp,
     pub(super) next_update: Timestamp,
     /// In the order of serial numbers.
     revoked: Box<[Revoked]>,
 }
 
+/// 25 octets; in a list an entry has 20 at the least.
 #[derive(Clone, Copy, Debug)]
 struct Revoked {
     serial: Serial,
     reason: u8,
-    since: i64,
+    /// In seconds since 1970, in network order.
+    since: [u8; 4],
 }
 
 impl List {
     /// Reads a list in DER that must be of the CA of this chain's leaf, signed by it, and not ended.
+    ///
+    /// No entry is kept of one that is not: anybody can make a long list.
     pub(super) fn read(
         der: &[u8],
         chain: &Chain,
         roots: &Roots,
         at: Timestamp,
     ) -> Result<Self, String> {
-        let list = BorrowedCertRevocationList::from_der(der).map_err(|error| refused(&error))?;
-        let mut revoked = Vec::new();
+        let parse = || BorrowedCertRevocationList::from_der(der).map_err(|error| refused(&error));
+        genuine(&parse()?.into(), chain, roots, at)?;
+        let (this_update, next_update) =
+            updates(der).ok_or("it does not say until when it counts")?;
+        let list = parse()?;
+        // Counted first, so that no room is taken for more than there are.
+        let count = list.into_iter().count();
+        if count > MAX_ENTRIES {
+            return Err(format!("the list has {count} entries, and {MAX_ENTRIES} are kept"));
+        }
+        let mut revoked = Vec::with_capacity(count);
         for entry in &list {
             let entry = entry.map_err(|error| refused(&error))?;
             // A longer serial number than there may be is no leaf's of ours.
             let Some(serial) = padded(entry.serial_number) else { continue };
-            let since = i64::try_from(entry.revocation_date.as_secs()).unwrap_or(i64::MAX);
+            let since = u32::try_from(entry.revocation_date.as_secs()).unwrap_or(u32::MAX);
             let reason = entry.reason_code.map_or(0, |reason| reason as u8);
-            revoked.push(Revoked { serial, reason, since });
+            revoked.push(Revoked { serial, reason, since: since.to_be_bytes() });
         }
         revoked.sort_unstable_by_key(|entry| entry.serial);
-        genuine(&list.into(), chain, roots, at)?;
-        let next_update = next_update(der).ok_or("it does not say until when it counts")?;
-        Ok(Self { next_update, revoked: revoked.into() })
+        Ok(Self { this_update, next_update, revoked: revoked.into() })
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -72,7 +85,8 @@ impl List {
         match found.and_then(|place| self.revoked.get(place)) {
             None => Standing::Good,
             Some(entry) => Standing::Revoked {
-                since: Timestamp::from_second(entry.since).unwrap_or(Timestamp::MAX),
+                since: Timestamp::from_second(u32::from_be_bytes(entry.since).into())
+                    .unwrap_or(Timestamp::MAX),
                 reason: words(entry.reason),
             },
         }
@@ -133,19 +147,20 @@ impl std::fmt::Display for Told<'_> {
     }
 }
 
-/// Reads until when a list counts, which webpki checks and does not tell. Nothing else is read
+/// Reads from when and until when a list counts, which webpki checks and does not tell. Nothing else is read
 /// here, since a whole list takes many times its own room.
 ///
 /// Source: RFC 5280 section 5.1.
-fn next_update(der: &[u8]) -> Option<Timestamp> {
+fn updates(der: &[u8]) -> Option<(Timestamp, Timestamp)> {
     let (list, _) = Header::from_der(der).ok()?;
     let (fields, _) = Header::from_der(list).ok()?;
     let (fields, _version) = Integer::from_der(fields).ok()?;
     let (fields, _signature) = AlgorithmIdentifier::from_der(fields).ok()?;
     let (fields, _issuer) = X509Name::from_der(fields).ok()?;
-    let (fields, _this_update) = ASN1Time::from_der(fields).ok()?;
+    let (fields, this_update) = ASN1Time::from_der(fields).ok()?;
     let (_, next_update) = ASN1Time::from_der(fields).ok()?;
-    Timestamp::from_second(next_update.timestamp()).ok()
+    let instant = |time: ASN1Time| Timestamp::from_second(time.timestamp()).ok();
+    instant(this_update).zip(instant(next_update))
 }
 
 fn padded(serial: &[u8]) -> Option<Serial> {

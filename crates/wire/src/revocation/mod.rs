@@ -9,33 +9,40 @@
 //! - A leaf is a stranger's word, and so is the address in it: only a leaf that a trusted root
 //!   vouches for is looked up, so that nobody can send us to a place of his choosing. Redirects
 //!   are not followed.
-//! - A list may be huge: its bytes and the time are bounded, and only serial numbers, dates and
-//!   reasons are kept, in no more room than the list itself took.
+//! - A list may be huge: its bytes and the time are bounded, at most [`AT_ONCE`] are fetched and
+//!   read at once, and nothing of it is kept before its signature was checked. Then only serial
+//!   numbers, dates and reasons are, in 25 octets each; an entry has 20 or more in the list.
 //! - A list that cannot be had says nothing: [`Standing::Unknown`] is never a revocation. It is
-//!   asked for again after [`RETRY_AFTER`], however often the leaf is looked at meanwhile.
+//!   asked for again after some minutes, and after longer and longer if what came cannot be used,
+//!   however often the leaf is looked at meanwhile. What a genuine list said before stays true of
+//!   those that were on it ([`keep`]).
+//! - A look waits for [`TOLD_WITHIN`] only. The fetch goes on without it, so that the
+//!   next look does not begin anew; nor does it wait again.
 //!
 //! Deliberately absent: OCSP. Staples are recorded by [`crate::tls`] and not read; the CAs that
 //! stapling was for have left it (Let's Encrypt on 2025-08-06), and so have clients.
 //!
 //! Source: RFC 5280 sections 4.2.1.13, 5 and 6.3.
 
+mod keep;
 mod list;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use perennial_core::words::{SightState, after};
+use jiff::Timestamp;
+use perennial_core::words::SightState;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
-use crate::http::{Http, Plaintext, Settings, SetupError};
+use crate::http::{Cause, Http, Plaintext, Settings, SetupError};
 use crate::tls::{Judgement, Roots};
 use crate::x509::{Chain, crl_urls};
 
+use keep::{Awaited, Key, Known, Lists, Trouble, Turn};
 use list::List;
 
 /// How long a list may be, in bytes. The largest of public CAs have some 10 MB.
@@ -48,21 +55,11 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// take seven eighths of it, which the addresses that a leaf names share.
 pub const TOLD_WITHIN: Duration = Duration::from_secs(8);
 
-/// How long a list is taken to be the newest, unless it ends before. CAs publish a revocation
-/// within a day (Baseline Requirements 4.9.7); ours should not come on top of that.
-const KEPT_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
-
-/// How long a list that could not be had is not asked for again.
-const RETRY_AFTER: SignedDuration = SignedDuration::from_mins(5);
+/// How many lists are fetched and read at once: each may take twice its bytes.
+const AT_ONCE: usize = 2;
 
 /// How many addresses of one leaf are tried. Leaves of public CAs have one.
 const MAX_URLS: usize = 2;
-
-/// How many lists are kept.
-const MAX_LISTS: usize = 2048;
-
-/// How many revoked serial numbers are kept over all lists: 32 MiB.
-const MAX_ENTRIES: usize = 1 << 20;
 
 /// What is known of a leaf's revocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,34 +111,16 @@ fn no_answer(waited: Duration) -> String {
 pub struct Revocations {
     http: Http,
     within: Duration,
-    kept: Mutex<HashMap<Key, Slot>>,
+    lists: Mutex<Lists>,
+    places: Semaphore,
 }
 
-/// An address and the SPKI of who signs what is there, as the leaf's path has it.
-type Key = (String, Vec<u8>);
-
-/// One list, and the turn to fetch it.
-#[derive(Debug, Default)]
-struct Slot {
-    turn: Arc<tokio::sync::Mutex<()>>,
-    kept: Option<Kept>,
-}
-
-#[derive(Clone, Debug)]
-struct Kept {
-    from: Timestamp,
-    until: Timestamp,
-    list: Result<Arc<List>, String>,
-}
-
-impl Kept {
-    fn is_fresh(&self, at: Timestamp) -> bool {
-        self.from <= at && at < self.until
-    }
-
-    fn entries(&self) -> usize {
-        self.list.as_ref().map_or(0, |list| list.len())
-    }
+/// What is needed to check that a list is genuine.
+#[derive(Clone)]
+struct Measure {
+    chain: Chain,
+    roots: Roots,
+    at: Timestamp,
 }
 
 impl Revocations {
@@ -157,7 +136,8 @@ impl Revocations {
             plaintext: Plaintext::Allowed,
             ..Settings::default()
         })?;
-        Ok(Self { http, within: TOLD_WITHIN, kept: Mutex::default() })
+        let places = Semaphore::new(AT_ONCE);
+        Ok(Self { http, within: TOLD_WITHIN, lists: Mutex::default(), places })
     }
 
     /// Waits so long instead of [`TOLD_WITHIN`], but not longer.
@@ -201,7 +181,12 @@ impl Revocations {
 
     /// Says whether the leaf of a chain is revoked. The chain must lead to one of the roots; nothing
     /// is asked about one that does not.
-    pub async fn standing(&self, chain: &Chain, roots: &Roots, at: Timestamp) -> Standing {
+    pub async fn standing(
+        self: &Arc<Self>,
+        chain: &Chain,
+        roots: &Roots,
+        at: Timestamp,
+    ) -> Standing {
         let urls = match crl_urls(chain.leaf()) {
             Ok(urls) if urls.is_empty() => return Standing::Unpublished,
             Ok(urls) => urls,
@@ -217,91 +202,80 @@ impl Revocations {
         let within = self.within.saturating_mul(7) / each;
         for url in urls {
             let key = (url, signer.clone());
-            match self.list(&key, chain, roots, at, within).await {
-                Ok(list) => return list.standing(chain),
-                Err(cause) => causes.push(format!("{}: {cause}", key.0)),
+            let measure = Measure { chain: chain.clone(), roots: roots.clone(), at };
+            let url = key.0.clone();
+            let known = self.known(key, measure, within).await;
+            let said = known.list.map(|list| list.standing(chain));
+            match (said, known.trouble) {
+                (Some(standing), None) | (Some(standing @ Standing::Revoked { .. }), _) => {
+                    return standing;
+                }
+                (_, Some(Trouble::Missing(cause) | Trouble::Unusable(cause))) => {
+                    causes.push(format!("{url}: {cause}"));
+                }
+                (None, None) => causes.push(format!("{url}: nothing is known of it")),
             }
         }
         Standing::Unknown(causes.join("; "))
     }
 
-    /// Returns the list at an address, fetching it if it is not there or not fresh. Whoever asks
-    /// while it is being fetched waits for the same fetch.
-    async fn list(
-        &self,
-        key: &Key,
-        chain: &Chain,
-        roots: &Roots,
-        at: Timestamp,
-        within: Duration,
-    ) -> Result<Arc<List>, String> {
-        let turn = match self.kept(key, at) {
-            Ok(list) => return list,
-            Err(turn) => turn,
+    /// Returns what is known of the list at an address, fetching it if it is not there or not fresh.
+    /// Whoever asks while it is being fetched waits for the same fetch.
+    async fn known(self: &Arc<Self>, key: Key, measure: Measure, within: Duration) -> Known {
+        let turn = self.lists().turn(&key, measure.at);
+        let fetch = match turn {
+            Turn::Known(known) => return known,
+            Turn::Wait(fetch) => fetch,
+            Turn::Fetch(tell, fetch) => {
+                let (own, key) = (Arc::clone(self), key.clone());
+                tokio::spawn(async move { own.fetch(&key, measure, &tell).await });
+                fetch
+            }
+            Turn::Later => return missing("many other lists are being fetched"),
         };
-        let _turn = turn.lock().await;
-        if let Ok(list) = self.kept(key, at) {
-            return list;
+        match timeout(within, awaited(fetch)).await {
+            Ok(Some(known)) => known,
+            Ok(None) => missing("the fetch was lost"),
+            Err(_) => self.lists().give_up(&key, no_answer(within)),
         }
-        let fetched = timeout(within, self.fetch(&key.0, chain, roots, at)).await;
-        let list = fetched.unwrap_or_else(|_| Err(no_answer(within))).map(Arc::new);
-        let until = match &list {
-            Ok(list) => list.next_update.min(after(at, KEPT_AT_MOST)),
-            Err(_) => after(at, RETRY_AFTER),
+    }
+
+    async fn fetch(&self, key: &Key, measure: Measure, tell: &watch::Sender<Option<Known>>) {
+        let at = measure.at;
+        let fetched = {
+            // The semaphore is never closed.
+            let _place = self.places.acquire().await;
+            self.list(&key.0, measure).await
         };
-        self.keep(key, Kept { from: at, until, list: list.clone() });
-        list
+        let known = self.lists().keep(key, at, fetched);
+        tell.send_replace(Some(known));
     }
 
-    fn kept(
-        &self,
-        key: &Key,
-        at: Timestamp,
-    ) -> Result<Result<Arc<List>, String>, Arc<tokio::sync::Mutex<()>>> {
-        let mut all = self.all();
-        let slot = all.entry(key.clone()).or_default();
-        match slot.kept.as_ref().filter(|kept| kept.is_fresh(at)) {
-            Some(kept) => Ok(kept.list.clone()),
-            None => Err(Arc::clone(&slot.turn)),
-        }
-    }
-
-    /// Keeps a list. Where there are too many, those fetched longest ago go.
-    fn keep(&self, key: &Key, kept: Kept) {
-        let mut all = self.all();
-        let is_first = |slot: &Slot| slot.kept.as_ref().map(|kept| kept.from);
-        all.entry(key.clone()).or_default().kept = Some(kept);
-        let size = |slot: &Slot| slot.kept.as_ref().map_or(0, Kept::entries);
-        while all.len() > 1
-            && (all.len() > MAX_LISTS || all.values().map(size).sum::<usize>() > MAX_ENTRIES)
-        {
-            let others = all.iter().filter(|(own, _)| *own != key);
-            let Some(oldest) = others.min_by_key(|(_, slot)| is_first(slot)) else { return };
-            let oldest = oldest.0.clone();
-            all.remove(&oldest);
-        }
-    }
-
-    async fn fetch(
-        &self,
-        url: &str,
-        chain: &Chain,
-        roots: &Roots,
-        at: Timestamp,
-    ) -> Result<List, String> {
+    async fn list(&self, url: &str, measure: Measure) -> Result<List, Trouble> {
         let answer = self.http.fetch(url, "application/pkix-crl", MAX_LIST_LEN).await;
-        let answer = answer.map_err(|error| error.to_string())?;
+        let answer = answer.map_err(|error| match error.cause {
+            Cause::TooLarge => Trouble::Unusable(error.to_string()),
+            _ => Trouble::Missing(error.to_string()),
+        })?;
         if answer.status != 200 {
-            return Err(format!("HTTP status {}", answer.status));
+            return Err(Trouble::Missing(format!("HTTP status {}", answer.status)));
         }
         // A large list takes a good part of a second to check.
-        let (chain, roots) = (chain.clone(), roots.clone());
+        let Measure { chain, roots, at } = measure;
         let read = spawn_blocking(move || List::read(&answer.body, &chain, &roots, at)).await;
-        read.map_err(|error| error.to_string())?
+        read.map_err(|error| Trouble::Missing(error.to_string()))?.map_err(Trouble::Unusable)
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<Key, Slot>> {
+    fn lists(&self) -> MutexGuard<'_, Lists> {
         // A panic elsewhere leaves the map whole: each step is one call.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+async fn awaited(mut fetch: Awaited) -> Option<Known> {
+    fetch.wait_for(Option::is_some).await.ok()?.clone()
+}
+
+fn missing(cause: &str) -> Known {
+    Known { list: None, trouble: Some(Trouble::Missing(cause.to_owned())) }
 }

@@ -11,6 +11,9 @@ use rcgen::{
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use jiff::SignedDuration;
+
+use super::keep::{MAX_LISTS, PAUSES, RETRY_AFTER};
 use super::*;
 
 fn now() -> Timestamp {
@@ -19,6 +22,10 @@ fn now() -> Timestamp {
 
 fn hours(count: i64) -> Timestamp {
     now() + SignedDuration::from_hours(count)
+}
+
+fn lists() -> Arc<Revocations> {
+    Arc::new(Revocations::new().unwrap())
 }
 
 /// The type of rcgen's dates, without naming its crate.
@@ -142,7 +149,7 @@ async fn a_listed_leaf_is_revoked_and_its_neighbour_is_not_by_one_fetch() {
     let (ca, shelf) = (Ca::new("Test CA"), Shelf::new().await);
     shelf.serve(&ca.list(&[5, 300, 70_000], hours(24), Some(shelf.url())));
     let (listed, other) = (ca.leaf(300, &[shelf.url()]), ca.leaf(301, &[shelf.url()]));
-    let (roots, lists) = (ca.roots(), Revocations::new().unwrap());
+    let (roots, lists) = (ca.roots(), lists());
     let (first, second, again) = tokio::join!(
         lists.standing(&listed, &roots, now()),
         lists.standing(&other, &roots, now()),
@@ -157,7 +164,7 @@ async fn a_listed_leaf_is_revoked_and_its_neighbour_is_not_by_one_fetch() {
 async fn a_list_is_fetched_again_when_it_ends_or_after_six_hours() {
     let (ca, shelf) = (Ca::new("Test CA"), Shelf::new().await);
     let (leaf, roots) = (ca.leaf(1, &[shelf.url()]), ca.roots());
-    let lists = Revocations::new().unwrap();
+    let lists = self::lists();
     shelf.serve(&ca.list(&[], hours(2), None));
     assert_eq!(lists.standing(&leaf, &roots, now()).await, Standing::Good);
     shelf.serve(&ca.list(&[1], hours(100), None));
@@ -175,7 +182,7 @@ async fn a_list_is_fetched_again_when_it_ends_or_after_six_hours() {
 async fn a_list_that_cannot_be_had_is_no_revocation_and_is_left_alone_for_a_while() {
     let (ca, shelf) = (Ca::new("Test CA"), Shelf::new().await);
     let (leaf, roots) = (ca.leaf(1, &[shelf.url()]), ca.roots());
-    let lists = Revocations::new().unwrap();
+    let lists = self::lists();
     shelf.say(b"HTTP/1.1 301 Moved\r\nLocation: /2.crl\r\nContent-Length: 0\r\n\r\n");
     for _ in 0..3 {
         let cause = unknown(lists.standing(&leaf, &roots, now()).await);
@@ -229,7 +236,7 @@ async fn only_a_list_of_the_same_ca_for_such_leaves_that_has_not_ended_counts() 
         (b"no list".to_vec(), "the list cannot be used: "),
     ] {
         shelf.serve(&list);
-        let lists = Revocations::new().unwrap();
+        let lists = self::lists();
         let told = unknown(lists.standing(&leaf, &roots, now()).await);
         assert!(told.contains(cause), "{told}");
     }
@@ -239,7 +246,7 @@ async fn only_a_list_of_the_same_ca_for_such_leaves_that_has_not_ended_counts() 
 async fn nobody_is_asked_about_a_leaf_that_no_root_vouches_for_or_that_names_no_list() {
     let (ca, shelf) = (Ca::new("Test CA"), Shelf::new().await);
     shelf.serve(&ca.list(&[1], hours(24), None));
-    let lists = Revocations::new().unwrap();
+    let lists = self::lists();
     let foreign = ca.leaf(1, &[shelf.url()]);
     let roots = Ca::new("Test Root").roots();
     assert_eq!(unknown(lists.standing(&foreign, &roots, now()).await), "UnknownIssuer");
@@ -269,13 +276,65 @@ async fn a_damaged_list_never_revokes_and_never_panics() {
 async fn too_many_lists_are_not_kept() {
     let (ca, shelf) = (Ca::new("Test CA"), Shelf::new().await);
     shelf.serve(&ca.list(&[], hours(24), None));
-    let (lists, roots) = (Revocations::new().unwrap(), ca.roots());
-    let full = || Kept { from: hours(-1), until: hours(1), list: Err("none".to_owned()) };
+    let (lists, roots) = (lists(), ca.roots());
     for number in 0..MAX_LISTS {
-        lists.keep(&(number.to_string(), Vec::new()), full());
+        let none = Err(Trouble::Missing("none".to_owned()));
+        lists.lists().keep(&(number.to_string(), Vec::new()), hours(-1), none);
     }
     assert_eq!(lists.standing(&ca.leaf(1, &[shelf.url()]), &roots, now()).await, Standing::Good);
-    assert_eq!(lists.all().len(), MAX_LISTS);
+    assert_eq!(lists.lists().len(), MAX_LISTS);
     assert_eq!(lists.standing(&ca.leaf(2, &[shelf.url()]), &roots, now()).await, Standing::Good);
     assert_eq!(shelf.asked(), 1, "what was fetched last is kept");
+}
+
+#[tokio::test]
+async fn who_was_listed_stays_revoked_while_no_newer_list_can_be_had() {
+    let (ca, shelf) = (Ca::new("Test CA"), Shelf::new().await);
+    let (listed, other) = (ca.leaf(1, &[shelf.url()]), ca.leaf(2, &[shelf.url()]));
+    let (roots, lists) = (ca.roots(), lists());
+    // It counts from an hour ago for 25 hours.
+    shelf.serve(&ca.list(&[1], hours(24), None));
+    lists.standing(&listed, &roots, now()).await;
+    for (at, answer) in [(7, &b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"[..]), (48, b"")] {
+        shelf.say(answer);
+        let standing = lists.standing(&listed, &roots, hours(at)).await;
+        assert!(matches!(standing, Standing::Revoked { .. }), "{at}: {standing:?}");
+        unknown(lists.standing(&other, &roots, hours(at)).await);
+    }
+    shelf.serve(&Ca::new("Test CA").list(&[], hours(100), None));
+    unknown(lists.standing(&listed, &roots, hours(49)).await);
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_used_is_fetched_less_and_less_often() {
+    let (ca, shelf) = (Ca::new("Test CA"), Shelf::new().await);
+    let (leaf, roots) = (ca.leaf(1, &[shelf.url()]), ca.roots());
+    let (lists, mut at) = (lists(), now());
+    shelf.serve(&Ca::new("Another CA").list(&[], hours(1000), None));
+    for (fetches, pause) in PAUSES.into_iter().chain(PAUSES.last().copied()).enumerate() {
+        unknown(lists.standing(&leaf, &roots, at).await);
+        unknown(lists.standing(&leaf, &roots, at + pause - SignedDuration::from_secs(1)).await);
+        assert_eq!(shelf.asked(), fetches + 1);
+        at += pause;
+    }
+    shelf.serve(&ca.list(&[], hours(1000), None));
+    assert_eq!(lists.standing(&leaf, &roots, at).await, Standing::Good);
+}
+
+#[tokio::test]
+async fn a_fetch_goes_on_when_the_look_that_asked_has_gone_and_two_are_under_way_at_most() {
+    let (ca, shelf) = (Ca::new("Test CA"), Shelf::new().await);
+    shelf.serve(&ca.list(&[], hours(24), None));
+    let (roots, lists) = (ca.roots(), lists());
+    let held = lists.places.acquire_many(2).await.unwrap();
+    let leaf = ca.leaf(1, &[shelf.url()]);
+    let looks = [lists.standing(&leaf, &roots, now()), lists.standing(&leaf, &roots, now())];
+    for look in looks {
+        let stalled = timeout(Duration::from_millis(50), look).await;
+        assert!(stalled.is_err(), "{stalled:?}");
+    }
+    assert_eq!(shelf.asked(), 0, "it waits for its turn");
+    drop(held);
+    assert_eq!(lists.standing(&leaf, &roots, now()).await, Standing::Good);
+    assert_eq!(shelf.asked(), 1, "the three looks share one fetch");
 }
