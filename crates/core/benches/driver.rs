@@ -314,6 +314,7 @@ fn unchanged(driver: &Driver, ask: &Ask) -> Reply {
                 ours: true,
                 staged: Box::default(),
                 key_matches: Some(true),
+                remarks: Box::default(),
             })
         }
         (AskKind::Directory { .. }, _) => {

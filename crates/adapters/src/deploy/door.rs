@@ -32,6 +32,13 @@ pub(super) struct Group {
     paths: Vec<(File, PathBuf)>,
 }
 
+/// What a server reads, as far as it is known.
+pub(super) struct Read {
+    pub(super) groups: Vec<Group>,
+    /// Why clients may not be shown what is installed, for people.
+    pub(super) remarks: Vec<String>,
+}
+
 /// What lies at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Lies {

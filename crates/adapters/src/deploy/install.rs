@@ -156,7 +156,11 @@ pub(super) fn retire(writer: &mut Writer, layout: &Layout) -> Result<(), Trouble
 /// Looks at what lies there. Proves nothing about what is served.
 ///
 /// A way that would be refused when there is something to write is told now, while there is time.
-pub(super) fn inspect(layout: &Layout, groups: &[Group]) -> Result<Installed, Trouble> {
+pub(super) fn inspect(
+    layout: &Layout,
+    groups: &[Group],
+    mut remarks: Vec<String>,
+) -> Result<Installed, Trouble> {
     passable(&layout.folder)?;
     for group in groups {
         // What is somebody else's is not written, unless it is to be taken over.
@@ -165,10 +169,14 @@ pub(super) fn inspect(layout: &Layout, groups: &[Group]) -> Result<Installed, Tr
         }
     }
     let (ours, shown) = shown(layout, groups)?;
+    if ours {
+        remarks.extend(left_alone(layout, groups)?);
+    }
+    let remarks = told(remarks);
     if ours && matches!(layout.pointed(CURRENT)?, Pointed::Led(_)) {
         // What is read there is what another name has; of this one nothing lies there yet.
         let staged = staged_leaves(layout)?.into();
-        return Ok(Installed { leaf: None, ours, staged, key_matches: None });
+        return Ok(Installed { leaf: None, ours, staged, key_matches: None, remarks });
     }
     let through = |file| layout.file(CURRENT, file);
     let leaf_path =
@@ -180,8 +188,37 @@ pub(super) fn inspect(layout: &Layout, groups: &[Group]) -> Result<Installed, Tr
         .as_deref()
         .zip(key)
         .map(|(leaf, (_, pem))| private_key::key_id(&pem).is_ok_and(|id| id == leaf.key));
-    Ok(Installed { leaf, ours, staged: staged_leaves(layout)?.into(), key_matches })
+    Ok(Installed { leaf, ours, staged: staged_leaves(layout)?.into(), key_matches, remarks })
 }
+
+/// Says which paths show what is not ours, beside others that do.
+fn left_alone(layout: &Layout, groups: &[Group]) -> Result<Vec<String>, Trouble> {
+    let ours = layout.file(CURRENT, File::Fullchain);
+    let mut said = Vec::new();
+    for group in groups {
+        if group.owned(layout)? == Owned::Foreign {
+            let (path, ours) = (group.first(), ours.display());
+            said.push(format!(
+                "`{}` is read too, and was not written by us: read `{ours}` instead, or declare \
+                 `take_over = true`",
+                path.display()
+            ));
+        }
+    }
+    Ok(said)
+}
+
+/// Bounds what is said: it goes into the journal.
+fn told(remarks: Vec<String>) -> Box<[Box<str>]> {
+    let bounded = |said: String| said.chars().take(MAX_REMARK_LEN).collect::<String>().into();
+    remarks.into_iter().take(MAX_REMARKS).map(bounded).collect()
+}
+
+/// How many remarks are kept of one certificate at one target.
+const MAX_REMARKS: usize = 8;
+
+/// How many characters of each.
+const MAX_REMARK_LEN: usize = 500;
 
 fn passable(dir: &Path) -> Result<(), Trouble> {
     walk::check(dir).map_err(|error| Trouble::disk("write below", dir, error))

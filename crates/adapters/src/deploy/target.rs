@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 
 use super::TargetSettings;
 use super::access::AccessSettings;
-use super::door::Group;
+use super::door::Read;
 use super::install::{self, Switched};
 use super::layout::{CURRENT, File, Layout};
 use super::nginx::Nginx;
@@ -79,7 +79,7 @@ impl Target {
         let layout = self.layout(certificate)?;
         let switched = {
             let layout = layout.clone();
-            let groups = self.groups(certificate, take_over).await?;
+            let groups = self.read(certificate, take_over).await?.groups;
             let switch =
                 move || install::switch(&mut Writer::default(), &layout, id, &groups, take_over);
             spawn_blocking(switch).await??
@@ -108,8 +108,8 @@ impl Target {
 
     pub(super) async fn inspect(&self, certificate: &Name) -> Result<Installed, Trouble> {
         let layout = self.layout(certificate)?;
-        let groups = self.groups(certificate, false).await?;
-        spawn_blocking(move || install::inspect(&layout, &groups)).await?
+        let Read { groups, remarks } = self.read(certificate, false).await?;
+        spawn_blocking(move || install::inspect(&layout, &groups, remarks)).await?
     }
 
     /// Makes active again what was before this activation, unless that would be worse: there was
@@ -143,14 +143,16 @@ impl Target {
         }
     }
 
-    async fn groups(&self, certificate: &Name, take_over: bool) -> Result<Vec<Group>, Trouble> {
+    async fn read(&self, certificate: &Name, take_over: bool) -> Result<Read, Trouble> {
         match &self.settings {
-            TargetSettings::Files(files) => files.paths.groups(certificate),
+            TargetSettings::Files(files) => {
+                Ok(Read { groups: files.paths.groups(certificate)?, remarks: Vec::new() })
+            }
             TargetSettings::Nginx(settings) => {
                 let nginx = Nginx::new(settings);
                 let layout = self.layout(certificate)?;
                 let certificate = certificate.clone();
-                spawn_blocking(move || nginx.groups(&certificate, &layout, take_over)).await?
+                spawn_blocking(move || nginx.read(&certificate, &layout, take_over)).await?
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::fleet::Shows::{Bad, New, Old};
@@ -11,7 +12,7 @@ use crate::action::AskKind;
 use crate::finding::{Code, Finding};
 use crate::intent::{Serves, Site, SiteHost};
 use crate::state::{Certificate, DeployStep};
-use crate::words::{Blame, Failure, FailureKind, Name, SightState};
+use crate::words::{Blame, Failure, FailureKind, Installed, Name, SightState};
 
 const DEAD: Shows = Bad(SightState::Unreachable);
 const BLIND: Shows = Bad(SightState::CannotLook);
@@ -145,6 +146,42 @@ fn an_old_leaf_is_the_fault_of_the_target_whose_address_it_is() {
     for place in ["192.0.2.1:443 (site.test)", "192.0.2.2:443"] {
         assert!(all[1].evidence.contains(place), "{}", all[1].evidence);
     }
+}
+
+#[test]
+fn what_keeps_clients_from_being_shown_it_is_told_of_the_target_and_beside_its_old_leaf() {
+    let (fleet, mut certificate) = Fleet::new(&["site.test"], &[("a", &[1]), ("b", &[2])]);
+    let lying = Installed {
+        leaf: Some(Arc::clone(&certificate.leaf.as_ref().unwrap().facts)),
+        ours: true,
+        staged: Box::default(),
+        key_matches: Some(true),
+        remarks: Box::new(["the server block of x (nginx.conf line 3)".into()]),
+    };
+    let newest = certificate.leaf.clone();
+    let looked = Ok(lying.clone());
+    assert!(!certificate.targets[0].shows(&looked, newest.as_deref()), "a remark is news");
+    certificate.targets[0].inspect(&looked, newest.as_deref());
+    assert!(certificate.targets[0].shows(&looked, newest.as_deref()));
+
+    let table = [
+        (New, &[Code::TargetNotServed][..]),
+        (Old, &[Code::TargetNotReloaded, Code::TargetNotServed]),
+    ];
+    for (shown, expected) in table {
+        show(&mut certificate, 0, now(), Ok(look(&[(1, shown), (2, New)])));
+        let mut all = decided(&fleet, &certificate).findings;
+        all.sort_by_key(|finding| finding.code.as_str());
+        let codes: Vec<_> = all.iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, expected);
+        for finding in all {
+            assert_eq!(&*finding.subject, "a");
+            assert!(finding.evidence.contains("(nginx.conf line 3)"), "{}", finding.evidence);
+        }
+    }
+    let mended = Ok(Installed { remarks: Box::default(), ..lying });
+    certificate.targets[0].inspect(&mended, newest.as_deref());
+    assert_eq!(certificate.targets[0].remarks, None);
 }
 
 #[test]

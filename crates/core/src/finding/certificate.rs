@@ -239,6 +239,10 @@ fn target(
         let evidence = format!("{}; the newest leaf of {waiting} waits for it", told(trouble));
         say(Code::TargetFailing, severity, evidence.into(), decision);
     }
+    if !ledger.remarks().is_empty() {
+        let evidence = ledger.remarks().join("; ");
+        say(Code::TargetNotServed, Severity::Notice, evidence.into(), decision);
+    }
     match &ledger.found {
         Found::Unlookable(failure) => {
             say(Code::TargetUnreadable, Severity::Notice, failure.to_string().into(), decision);

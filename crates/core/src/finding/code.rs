@@ -157,6 +157,9 @@ codes! {
     /// A target serves an old leaf although it was told of the new one.
     TargetNotReloaded = "target.not-reloaded",
         "reload the server by hand and check the target's `reload` command";
+    /// A server's configuration does not show clients what is installed at a target.
+    TargetNotServed = "target.not-served",
+        "change the server's configuration as is said below, and reload it";
     /// A target's files are somebody else's.
     TargetNotOurs = "target.not-ours",
         "declare `take_over = true` on the target to let Perennial manage them (they are copied first)";

@@ -179,14 +179,18 @@ impl Judge<'_> {
         if named.is_empty() {
             return None;
         }
-        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        if more > 0 {
+            named.push(format!("and {more} more"));
+        }
+        // What the target's own configuration says is likely the reason.
+        named.extend(ledger.remarks().iter().map(ToString::to_string));
         let again_at = reload_at(self.cx, self.certificate, place);
         Some(Finding {
             code: Code::TargetNotReloaded,
             subject: ledger.target.as_str().into(),
             severity: Severity::Warning,
             blame: Some(Blame::Target(ledger.target.clone())),
-            evidence: format!("{}{more}{}", named.join("; "), told_again(again_at)).into(),
+            evidence: format!("{}{}", named.join("; "), told_again(again_at)).into(),
         })
     }
 

@@ -36,6 +36,9 @@ pub struct Deployment {
     /// How often its server was told again of the newest leaf, since it went on serving another one.
     #[serde(default, skip_serializing_if = "is_none")]
     pub reloads: u16,
+    /// Why clients may not be shown what is there, as the last look found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remarks: Option<Box<[Box<str>]>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes what it skips by reference")]
@@ -186,6 +189,7 @@ impl Deployment {
             trouble: None,
             overruled: None,
             reloads: 0,
+            remarks: None,
         }
     }
 
@@ -204,11 +208,21 @@ impl Deployment {
         }
     }
 
+    /// Returns why clients may not be shown what is there, as the last look found.
+    #[must_use]
+    pub fn remarks(&self) -> &[Box<str>] {
+        self.remarks.as_deref().unwrap_or_default()
+    }
+
     /// Returns whether a look tells nothing that is not known.
     #[must_use]
     pub fn shows(&self, found: &Result<Installed, Failure>, newest: Option<&Leaf>) -> bool {
         match found {
-            Ok(installed) => self.found.is(installed) && !self.is_replaced(installed, newest),
+            Ok(installed) => {
+                self.found.is(installed)
+                    && self.remarks() == &*installed.remarks
+                    && !self.is_replaced(installed, newest)
+            }
             Err(failure) => {
                 matches!(&self.found, Found::Unlookable(known) if **known == *failure)
             }
@@ -223,11 +237,12 @@ impl Deployment {
 
     /// Takes in what was found. A leaf other than the active one means that somebody put it there:
     /// the ledger begins anew.
-    pub(super) fn inspect(&mut self, found: &Result<Installed, Failure>, newest: Option<&Leaf>) {
+    pub(crate) fn inspect(&mut self, found: &Result<Installed, Failure>, newest: Option<&Leaf>) {
         let installed = match found {
             Err(failure) => return self.found = Found::Unlookable(Box::new(failure.clone())),
             Ok(installed) => installed,
         };
+        self.remarks = (!installed.remarks.is_empty()).then(|| installed.remarks.clone());
         if !self.found.is(installed) {
             self.found = Found::of(installed);
             self.share(newest);

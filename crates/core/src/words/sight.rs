@@ -73,4 +73,8 @@ pub struct Installed {
     pub staged: Box<[Fingerprint]>,
     /// Whether the key beside the leaf belongs to it; absent where there is no key or no leaf.
     pub key_matches: Option<bool>,
+    /// Why clients may not be shown what is installed there, for people: a server block that reads
+    /// other files, say.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub remarks: Box<[Box<str>]>,
 }

@@ -114,6 +114,7 @@ impl Story {
             ours: true,
             staged: Box::default(),
             key_matches: leaf.map(|_| true),
+            remarks: Box::default(),
         };
         let inspected = TargetInspected { target: Name::new("web"), found: Ok(installed) };
         self.site(&Event::TargetInspected(inspected));

@@ -154,7 +154,13 @@ fn an_order_that_stays_pending_is_dropped_within_the_hour() {
 fn finds(shop: &mut Shop, facts: LeafFacts, ours: bool, key_matches: bool) {
     let leaf = Some(facts.into());
     let staged = Box::default();
-    let found = Ok(Installed { leaf, ours, staged, key_matches: Some(key_matches) });
+    let found = Ok(Installed {
+        leaf,
+        ours,
+        staged,
+        key_matches: Some(key_matches),
+        remarks: Box::default(),
+    });
     let target = Name::new("web1");
     shop.tell(&Event::TargetInspected(TargetInspected { target, found }));
 }

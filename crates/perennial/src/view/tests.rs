@@ -132,6 +132,7 @@ impl Story {
             ours: true,
             staged: Box::default(),
             key_matches: Some(true),
+            remarks: Box::default(),
         };
         let found = TargetInspected { target: Name::new("web"), found: Ok(installed) };
         self.add(StreamKind::Certificate, name, Event::TargetInspected(found));
@@ -203,7 +204,13 @@ fn story() -> Story {
         evidence: "serves a leaf until 2026-11-24T09:00:00Z".into(),
     };
     story.add(StreamKind::Certificate, "shop", Event::IncidentOpened(opened));
-    let nothing = Installed { leaf: None, ours: true, staged: Box::default(), key_matches: None };
+    let nothing = Installed {
+        leaf: None,
+        ours: true,
+        staged: Box::default(),
+        key_matches: None,
+        remarks: Box::default(),
+    };
     let found = TargetInspected { target: Name::new("web"), found: Ok(nothing) };
     story.add(StreamKind::Certificate, "new", Event::TargetInspected(found));
     let id = story.state.id(&Name::new("new")).unwrap();

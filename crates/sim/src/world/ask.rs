@@ -97,6 +97,7 @@ impl Outside {
                 ours: lying.ours,
                 staged: lying.staged.map(|bundle| bundle.leaf.fingerprint).into_iter().collect(),
                 key_matches: lying.active.map(|bundle| bundle.key == bundle.leaf.key),
+                remarks: Box::default(),
             }),
         }
     }

@@ -40,6 +40,18 @@ impl Block {
         names.peek().is_some() && names.all(|name| is_covered(name, identifiers))
     }
 
+    /// Returns those of its names, of the ones that clients can ask for, that a certificate for these
+    /// identifiers is not accepted for.
+    pub(super) fn lacking(&self, identifiers: &[Identifier]) -> Vec<&str> {
+        let names = self.names.iter().filter(|name| is_asked_for(name));
+        names.filter(|name| !is_covered(name, identifiers)).map(String::as_str).collect()
+    }
+
+    /// Returns whether a certificate for these identifiers is accepted for one of its names.
+    pub(super) fn is_partly_covered_by(&self, identifiers: &[Identifier]) -> bool {
+        self.names.iter().any(|name| is_asked_for(name) && is_covered(name, identifiers))
+    }
+
     /// Returns whether it reads one of these paths.
     pub(super) fn reads(&self, path: &Path) -> bool {
         self.pairs.iter().any(|(leaf, key)| leaf == path || key == path)

@@ -25,7 +25,7 @@ use perennial_core::words::{Identifier, Name};
 use perennial_wire::program::Program;
 
 use super::access::AccessSettings;
-use super::door::{Group, Owned};
+use super::door::{Group, Owned, Read};
 use super::layout::{CURRENT, File, Layout};
 use super::trouble::Trouble;
 use block::{Block, blocks};
@@ -128,18 +128,19 @@ impl Nginx {
         Ok(Trial { program: self.program(&config, &["-t", "-q"]), dir })
     }
 
-    /// Returns the groups of paths that the blocks of a certificate read.
+    /// Returns the groups of paths that the blocks of a certificate read, and what keeps clients from
+    /// being shown it.
     ///
     /// # Errors
     ///
     /// Returns what cannot be understood, or, where files are to be taken over, why they may not
     /// be.
-    pub(super) fn groups(
+    pub(super) fn read(
         &self,
         certificate: &Name,
         layout: &Layout,
         take_over: bool,
-    ) -> Result<Vec<Group>, Trouble> {
+    ) -> Result<Read, Trouble> {
         if !self.config.is_absolute() {
             return Err(Trouble::Relative(self.config.clone()));
         }
@@ -148,10 +149,7 @@ impl Nginx {
         let (own, others): (Vec<&Block>, Vec<&Block>) =
             blocks.iter().partition(|block| self.owner(block) == Some(certificate));
         let mut groups = BTreeSet::new();
-        for block in own {
-            if block.obscure {
-                tracing::warn!(block = %block.told(), "its files are not understood");
-            }
+        for block in &own {
             for (leaf, key) in &block.pairs {
                 let group = group(leaf, key);
                 if take_over && group.owned(layout)? == Owned::Foreign {
@@ -160,11 +158,53 @@ impl Nginx {
                 groups.insert(group);
             }
         }
-        if groups.is_empty() {
-            let config = self.config.display();
-            tracing::warn!(%certificate, %config, "no server block reads it");
+        let remarks = self.remarks(certificate, layout, &blocks, groups.is_empty());
+        Ok(Read { groups: groups.into_iter().collect(), remarks })
+    }
+
+    /// Says which block keeps clients from being shown the certificate, and what to change.
+    fn remarks(
+        &self,
+        certificate: &Name,
+        layout: &Layout,
+        blocks: &[Block],
+        is_unread: bool,
+    ) -> Vec<String> {
+        let path = |file| layout.file(CURRENT, file).display().to_string();
+        let point = format!(
+            "point its `ssl_certificate` at `{}` and `ssl_certificate_key` at `{}`",
+            path(File::Fullchain),
+            path(File::Key)
+        );
+        let identifiers = self.settings.certificates.get(certificate).map_or(&[][..], |own| own);
+        let mut remarks = Vec::new();
+        for block in blocks {
+            let owner = self.owner(block);
+            let is_own = owner == Some(certificate);
+            let lacking = block.lacking(identifiers);
+            if (is_own || owner.is_none() && block.is_partly_covered_by(identifiers))
+                && let Some(name) = lacking.first()
+            {
+                let block = block.told();
+                remarks.push(format!(
+                    "the server block of {block} has the name `{name}`, which this certificate \
+                     lacks: add it to the certificate, or move it to a block of its own"
+                ));
+            } else if is_own && block.obscure {
+                let block = block.told();
+                remarks.push(format!(
+                    "the server block of {block} names files in a way that is not understood: {point}"
+                ));
+            }
         }
-        Ok(groups.into_iter().collect())
+        if is_unread && remarks.is_empty() {
+            let config = self.config.display();
+            remarks.push(format!(
+                "no server block in `{config}` reads this certificate: in the block of its names, \
+                 {point}"
+            ));
+        }
+        remarks
     }
 
     /// Returns the certificate whose block it is.

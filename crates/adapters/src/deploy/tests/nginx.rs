@@ -146,6 +146,46 @@ async fn files_of_others_are_adopted_and_taken_over_pair_by_pair() {
 }
 
 #[tokio::test]
+async fn what_keeps_clients_from_being_shown_it_is_told_with_file_and_line() {
+    let world = World::new();
+    let port = Port::free().unwrap();
+    let (chain, key) = foreign(&world, 4);
+    let nginx = start(vec![server(&["other.org"], port.v4(), (&chain, &key))]).await;
+    let targets = targets(&world, &nginx);
+    let current = world.path("live/www/current");
+    let point = format!("point its `ssl_certificate` at `{}/fullchain.pem`", current.display());
+    let told = async || inspect(&targets).await.remarks.join("; ");
+    let said = told().await;
+    assert!(said.contains("no server block in") && said.contains(&point), "{said}");
+
+    assert_eq!(world.deploy(&targets, 1).await, Outcome::Done(Fact::Activated));
+    let conf = nginx.dir().join("conf.d/99.conf");
+    let block = |names: &str, leaf: &str, key: &str| {
+        let listen = port.v4();
+        let text = format!(
+            "\nserver {{ listen {listen} ssl; server_name {names};\n\
+             ssl_certificate {leaf}; ssl_certificate_key {key}; }}\n"
+        );
+        fs::write(&conf, text).unwrap();
+    };
+    let (leaf, own_key) = (current.join("fullchain.pem"), current.join("privkey.pem"));
+    let (leaf, own_key) = (leaf.to_str().unwrap(), own_key.to_str().unwrap());
+    let (chain, key) = (chain.to_str().unwrap(), key.to_str().unwrap());
+    for (leaf, key) in [(chain, key), (leaf, own_key)] {
+        block("example.org shop.org", leaf, key);
+        let said = told().await;
+        let place = format!("the server block of example.org ({} line 2)", conf.display());
+        assert!(said.starts_with(&place), "{said}");
+        assert!(said.contains("has the name `shop.org`, which this certificate lacks"), "{said}");
+    }
+    block("example.org", "$ssl_server_name.pem", own_key);
+    let said = told().await;
+    assert!(said.contains("line 2) names files in a way that is not understood"), "{said}");
+    block("example.org", leaf, own_key);
+    assert_eq!(told().await, "");
+}
+
+#[tokio::test]
 async fn files_shared_with_names_that_are_not_covered_are_not_taken_over() {
     let world = World::new();
     let port = Port::free().unwrap();

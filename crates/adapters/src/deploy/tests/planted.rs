@@ -94,7 +94,7 @@ fn a_way_that_would_be_refused_is_told_by_the_first_look() {
     let told = |world: &World| {
         let layout = Layout::new(&world.path("live"), &www()).unwrap();
         let groups = [Group::new(vec![(File::Fullchain, world.path("live/etc/www.pem"))])];
-        let looked = install::inspect(&layout, &groups);
+        let looked = install::inspect(&layout, &groups, Vec::new());
         looked.err().map(|trouble| trouble.to_string()).unwrap_or_default()
     };
     let world = open_world();
