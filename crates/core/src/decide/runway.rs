@@ -67,7 +67,7 @@ fn wanted_since(certificate: &Certificate) -> Timestamp {
 
 impl Runway {
     /// Returns how long a certificate has: the least in its table of names and targets
-    /// ([`super::coverage`]), and no longer than the leaf that we hold, which stands in for what is
+    /// ([`mod@super::coverage`]), and no longer than the leaf that we hold, which stands in for what is
     /// not known. The table is not made for it: each of its columns is looked through once.
     #[must_use]
     pub fn of(certificate: &Certificate) -> Self {
