@@ -197,7 +197,7 @@ fn an_attempt_that_failed_is_told_with_its_cause_and_the_next_try() {
     let expected = "\
 site: not renewed (after 12 s)
   could not prove site.test: unauthorized: another answer was there
-  tried again in 60 min, by itself
+  tried again in 3 h, by itself
 
 hint: what happened: perennial journal site; once it is mended: perennial renew site";
     assert_eq!(site.told(), expected);
