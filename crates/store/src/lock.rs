@@ -15,7 +15,7 @@ use crate::error::{StoreError, Trouble};
 /// Holds a store against other writers for as long as it lives.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -46,7 +46,16 @@ impl Lock {
         file.set_len(0).map_err(fail)?;
         file.rewind().map_err(fail)?;
         writeln!(file, "{}", std::process::id()).map_err(fail)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    /// Gives the lock up by name: closing alone would leave it with a child that another thread is
+    /// just starting, which holds a copy of the descriptor until it has become its program.
+    fn drop(&mut self) {
+        // What cannot be given up ends with the process.
+        let _ = self.file.unlock();
     }
 }
 
