@@ -1,6 +1,8 @@
 //! dns-01 on real name servers: BIND and Knot with TSIG, delegated names, a program.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use perennial_core::words::Identifier;
 use perennial_peers::{Bind, DnsOptions, Knot, Program, TsigKey, Zone};
@@ -73,29 +75,34 @@ async fn a_challenge_delegated_to_another_server_is_written_there() {
     daemon.stop().await;
 }
 
-/// Writes a program in the convention of lego's `exec`, which updates a server with `nsupdate`, and
-/// returns its solver. `first` are commands to run before a record is put up.
+/// Returns a solver for dns-01 by a program that updates a server.
 pub(crate) fn program(world: &World, bind: &Bind, first: &str) -> String {
+    format!("[solver.hook]\n{}", exec(world.folder.path(), bind.addr(), first))
+}
+
+/// Writes a program in the convention of lego's `exec` into a folder, which updates a server with
+/// `nsupdate`, and returns what a solver says of it. `first` are commands to run before a record is
+/// put up.
+pub(crate) fn exec(folder: &Path, server: SocketAddr, first: &str) -> String {
     let TsigKey { name, secret } = TsigKey::known();
-    let first = first.replace("@DIR@", &world.folder.path().display().to_string());
+    let first = first.replace("@DIR@", &folder.display().to_string());
     let script = format!(
         "#!/bin/sh\nset -eu\ncase $1 in\n\
          present) {first}\n change=\"update add $2 1 TXT $3\" ;;\n\
          cleanup) change=\"update delete $2 TXT $3\" ;;\nesac\n\
          printf 'server %s %s\\n%s\\nsend\\n' {ip} {port} \"$change\" |\n\
          {nsupdate} -y \"hmac-sha256:{name}:$SECRET\"\n",
-        ip = bind.addr().ip(),
-        port = bind.addr().port(),
+        ip = server.ip(),
+        port = server.port(),
         nsupdate = Program::NSUPDATE.locate().unwrap().display(),
     );
-    let path = world.path("hook");
+    let path = folder.join("hook");
     std::fs::write(&path, script).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
-    std::fs::write(world.path("secret"), format!("{secret}\n")).unwrap();
+    std::fs::write(folder.join("secret"), format!("{secret}\n")).unwrap();
     format!(
-        "[solver.hook]\ndns-01 = \"exec\"\nprogram = \"@DIR@/hook\"\n\
-         env = {{ SECRET = \"file:@DIR@/secret\" }}\nnameservers = [\"{}\"]\n",
-        bind.addr()
+        "dns-01 = \"exec\"\nprogram = \"@DIR@/hook\"\n\
+         env = {{ SECRET = \"file:@DIR@/secret\" }}\nnameservers = [\"{server}\"]\n"
     )
 }
 

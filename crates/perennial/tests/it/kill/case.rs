@@ -99,7 +99,8 @@ impl Case {
     fn configure(&self) {
         let Lane { names, pebble, http, roots } = &*self.lane;
         std::fs::write(self.path("roots.pem"), roots).unwrap();
-        let own = names.certificate(&self.name, http.number(), self.https.number());
+        let own =
+            names.certificate(&self.name, self.folder.path(), http.number(), self.https.number());
         let text = format!(
             "contact = \"ops@{ZONE}\"\n[store]\ndir = \"@DIR@/store\"\n\
              [resolver]\nservers = [\"{dns}\"]\n\

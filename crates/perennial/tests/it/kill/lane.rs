@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use perennial_peers::{ChallTestSrv, DnsOptions, Knot, Pebble, PebbleOptions, Port, TsigKey, Zone};
 
+use crate::naming;
+
 /// How names are proven.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Proof {
@@ -15,6 +17,8 @@ pub(super) enum Proof {
     Webroot,
     /// By dns-01, with signed updates: what can be left behind.
     Dns,
+    /// By dns-01, with a program in the convention of lego's `exec`: what can be left behind.
+    Program,
 }
 
 /// The zone of the names of all cases.
@@ -31,6 +35,7 @@ pub(super) enum Names {
     Http(ChallTestSrv),
     Webroot(ChallTestSrv),
     Dns(Box<Knot>),
+    Program(Box<Knot>),
 }
 
 impl Proof {
@@ -39,14 +44,18 @@ impl Proof {
         Arc::new(match self {
             Self::Http => Names::Http(everywhere().await),
             Self::Webroot => Names::Webroot(everywhere().await),
-            Self::Dns => {
-                // No wildcard: it would not stand for a name that has a challenge record below it.
-                let hosts = (1..=NAMES).map(|at| format!("n{at} A 127.0.0.1\n"));
-                let zone = Zone::new(ZONE, &hosts.collect::<String>());
-                Names::Dns(Box::new(Knot::start(DnsOptions::serving([zone])).await.unwrap()))
-            }
+            Self::Dns => Names::Dns(Box::new(one_by_one().await)),
+            Self::Program => Names::Program(Box::new(one_by_one().await)),
         })
     }
+}
+
+/// Starts a name server that can be written to, by which each name that a case may have is here.
+async fn one_by_one() -> Knot {
+    // No wildcard: it would not stand for a name that has a challenge record below it.
+    let hosts = (1..=NAMES).map(|at| format!("n{at} A 127.0.0.1\n"));
+    let zone = Zone::new(ZONE, &hosts.collect::<String>());
+    Knot::start(DnsOptions::serving([zone])).await.unwrap()
 }
 
 /// Starts a name server by which every name is here.
@@ -60,35 +69,34 @@ impl Names {
     pub(super) fn addr(&self) -> SocketAddr {
         match self {
             Self::Http(dns) | Self::Webroot(dns) => dns.addr(),
-            Self::Dns(dns) => dns.addr(),
+            Self::Dns(dns) | Self::Program(dns) => dns.addr(),
         }
     }
 
     /// Returns the certificate of a case: for its name, and by DNS for all names below it as well.
-    pub(super) fn certificate(&self, name: &str, http: u16, https: u16) -> String {
-        let (solver, names) = match self {
-            Self::Http(_) => (
-                format!("http-01 = \"listener\"\nlisten = [\"127.0.0.1:{http}\"]\n"),
-                format!("\"{name}\""),
-            ),
-            Self::Webroot(_) => (
-                format!("http-01 = \"webroot\"\nwebroot = \"@DIR@/{WEBROOT}\"\n"),
-                format!("\"{name}\""),
-            ),
+    /// What its solver needs is put into the case's folder.
+    pub(super) fn certificate(&self, name: &str, folder: &Path, http: u16, https: u16) -> String {
+        let (solver, in_dns) = match self {
+            Self::Http(_) => {
+                (format!("http-01 = \"listener\"\nlisten = [\"127.0.0.1:{http}\"]\n"), false)
+            }
+            Self::Webroot(_) => {
+                (format!("http-01 = \"webroot\"\nwebroot = \"@DIR@/{WEBROOT}\"\n"), false)
+            }
             Self::Dns(dns) => {
                 let (server, TsigKey { name: key, secret }) = (dns.addr(), TsigKey::known());
-                (
-                    format!(
-                        "dns-01 = \"rfc2136\"\nserver = \"{server}\"\nnameservers = [\"{server}\"]\n\
-                         tsig = {{ name = \"{key}\", key = \"{secret}\" }}\n"
-                    ),
-                    format!("\"{name}\", \"*.{name}\""),
-                )
+                let solver = format!(
+                    "dns-01 = \"rfc2136\"\nserver = \"{server}\"\nnameservers = [\"{server}\"]\n\
+                     tsig = {{ name = \"{key}\", key = \"{secret}\" }}\n"
+                );
+                (solver, true)
             }
+            Self::Program(dns) => (naming::exec(folder, dns.addr(), ":"), true),
         };
+        let below = if in_dns { format!(", \"*.{name}\"") } else { String::new() };
         format!(
-            "[solver.own]\n{solver}[certificate.www]\nnames = [{names}]\ntargets = [\"web\"]\n\
-             endpoints = [\"{name}:{https}\"]\n"
+            "[solver.own]\n{solver}[certificate.www]\nnames = [\"{name}\"{below}]\n\
+             targets = [\"web\"]\nendpoints = [\"{name}:{https}\"]\n"
         )
     }
 
@@ -96,7 +104,7 @@ impl Names {
     pub(super) const fn outlive_the_daemon(&self) -> bool {
         match self {
             Self::Http(_) => false,
-            Self::Webroot(_) | Self::Dns(_) => true,
+            Self::Webroot(_) | Self::Dns(_) | Self::Program(_) => true,
         }
     }
 
@@ -109,7 +117,7 @@ impl Names {
                 let left = files_below(&folder.join(WEBROOT));
                 assert_eq!(left, Vec::<PathBuf>::new());
             }
-            Self::Dns(dns) => {
+            Self::Dns(dns) | Self::Program(dns) => {
                 let record = format!("_acme-challenge.{name}");
                 let left = dns.look(&record, "TXT").await.unwrap();
                 assert_eq!(left, Vec::<String>::new(), "{record}");

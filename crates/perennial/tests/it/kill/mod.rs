@@ -67,6 +67,11 @@ async fn dns_a_kill_at_any_boundary_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn program_a_kill_at_any_boundary_loses_nothing() {
+    enumerate("program", Proof::Program, single).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn recovering_a_second_kill_loses_nothing() {
     let pairs = |first: &str| SECOND_KILLS.map(|second| vec![first.into(), second.into()]).into();
     enumerate("recovering", Proof::Http, pairs).await;
