@@ -146,6 +146,30 @@ impl Report {
         self.note(Note { first, ..Note::new(Level::Error, second, text, String::from(hint)) });
     }
 
+    /// Notes what is right alone and wrong beside what was said first.
+    pub(crate) fn clash(
+        &mut self,
+        span: Span,
+        text: impl Into<String>,
+        hint: impl Into<String>,
+        first: Span,
+    ) {
+        let note = Note::new(Level::Error, span, text.into(), hint.into());
+        self.note(Note { first: Some(first), ..note });
+    }
+
+    /// Notes what is unwise beside what was said first.
+    pub(crate) fn beware(
+        &mut self,
+        span: Span,
+        text: impl Into<String>,
+        hint: impl Into<String>,
+        first: Span,
+    ) {
+        let note = Note::new(Level::Warning, span, text.into(), hint.into());
+        self.note(Note { first: Some(first), ..note });
+    }
+
     /// Remembers that a secret stands here, so that no excerpt shows it.
     pub(crate) fn hide(&mut self, span: Span) {
         self.secrets.push(span);

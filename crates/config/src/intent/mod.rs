@@ -9,6 +9,7 @@
 
 mod address;
 mod certificate;
+mod clash;
 mod endpoint;
 mod issuer;
 mod name;
@@ -101,7 +102,7 @@ impl Meaning<'_> {
         }
         self.certificates(raw, &mut intent);
         self.what_is_unused(raw, &intent);
-        self.shared_paths(raw, &intent, &settings);
+        self.clashes(raw, &intent, &settings);
         self.unmet_sites(raw, &intent);
         self.shared_addresses(raw, &intent);
         (intent, settings)

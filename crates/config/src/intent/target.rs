@@ -19,7 +19,7 @@ const SETTLE: SignedDuration = SignedDuration::from_secs(60);
 const MODE: u32 = 0o600;
 
 /// What stands for the certificate's name in a path.
-const PLACEHOLDER: &str = "{certificate}";
+pub(super) const PLACEHOLDER: &str = "{certificate}";
 
 impl Meaning<'_> {
     pub(super) fn target(

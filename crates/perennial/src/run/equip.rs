@@ -237,19 +237,26 @@ impl Surroundings {
             .solvers
             .values()
             .filter_map(|solver| match solver {
-                Declared::Listener { listen } => Some(listen),
+                Declared::Listener { listen } => Some(in_order(listen)),
                 _ => None,
             })
             .collect();
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        listeners.retain(|addresses, _| used.contains(&addresses));
+        listeners.retain(|addresses, _| used.contains(addresses));
     }
 
     fn listener(&self, addresses: &[SocketAddr]) -> Arc<Listener> {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || Listener::new(addresses.to_vec());
-        Arc::clone(listeners.entry(addresses.to_vec()).or_insert_with(make))
+        Arc::clone(listeners.entry(in_order(addresses)).or_insert_with(make))
     }
+}
+
+/// Solvers with the same addresses share a listener, in whatever order they are declared.
+fn in_order(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let mut addresses = addresses.to_vec();
+    addresses.sort_unstable();
+    addresses
 }
 
 fn tsig(settings: &TsigSettings) -> Result<Tsig, String> {
