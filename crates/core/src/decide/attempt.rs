@@ -243,6 +243,9 @@ impl Step<'_> {
     }
 
     pub(super) fn ask_order(&self, decision: &mut Decision) {
+        if let Some(later) = self.ordered.poll_at.filter(|at| *at > self.cx.now) {
+            return decision.wake(later);
+        }
         let order = self.ordered.facts.url.clone();
         let kind = AskKind::Order { account: self.account.clone(), order };
         decision.ask(kind, EXCHANGE_WITHIN, POLL_EVERY);

@@ -11,7 +11,7 @@ use super::{GRACE, Subject};
 use crate::action::{Ask, AskKind};
 use crate::decide::Asking;
 use crate::record::Stream;
-use crate::state::SetBack;
+use crate::state::{POLLED_AT_LEAST_EVERY, SetBack};
 use crate::words::time::after;
 
 /// How many looks at endpoints and targets may be in flight at once; the others wait for a place.
@@ -23,9 +23,6 @@ const QUESTIONS_AT_MOST: usize = 256;
 
 /// How far off the moment may be that a CA names for asking again.
 const NAMED_AT_MOST: SignedDuration = SignedDuration::from_hours(24);
-
-/// How often is asked at the rarest about something that is on its way.
-const POLLED_AT_LEAST_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 /// How often a question that failed is put again, at the rarest, if it may be put more often.
 const AFTER_FAILURE_AT_MOST: SignedDuration = SignedDuration::from_mins(5);

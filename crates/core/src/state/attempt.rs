@@ -13,12 +13,13 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::deployment::Trouble;
 use crate::action::{ActKind, Fact, Outcome};
 use crate::event::{AttemptBegan, Ended, Event};
+use crate::words::time::after;
 use crate::words::{
     Answer, AuthorizationFacts, AuthorizationStatus, Blame, ChallengeStatus, Failure, FailureKind,
     KeyFacts, LeafFacts, OrderFacts, OrderStatus, Permille, Place, Showing, Url,
@@ -106,7 +107,15 @@ pub struct Ordered {
     /// How often something that the CA says of it was new.
     #[serde(default)]
     pub turns: u16,
+    /// When the CA wants to be asked for it again, as whatever it answered last said: an answer to an
+    /// act counts as one to a question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll_at: Option<Timestamp>,
 }
+
+/// How often is asked at the rarest about something that is on its way: a CA that names tomorrow is
+/// asked sooner.
+pub(crate) const POLLED_AT_LEAST_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 /// One authorization of the order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -517,6 +526,7 @@ impl Ordered {
             authorizations: authorizations.collect(),
             finalize_doubted: false,
             turns: 0,
+            poll_at: poll_at(at, facts),
         }
     }
 
@@ -525,6 +535,7 @@ impl Ordered {
         if stage_of(facts.status) > stage_of(self.facts.status) {
             self.since = at;
         }
+        self.poll_at = poll_at(at, facts);
         // An answer to `Finalize` may repeat less than the order itself said; what was learnt stays.
         let before = core::mem::replace(&mut self.facts, facts.clone());
         let now = &mut self.facts;
@@ -536,6 +547,11 @@ impl Ordered {
         // The CA has told how it stands: what `Finalize` did is known now.
         self.finalize_doubted = false;
     }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc8555#section-7.4
+fn poll_at(heard_at: Timestamp, facts: &OrderFacts) -> Option<Timestamp> {
+    facts.retry_at.map(|named| named.min(after(heard_at, POLLED_AT_LEAST_EVERY)))
 }
 
 /// Returns how far an order has come, by what is waited for.

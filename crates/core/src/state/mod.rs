@@ -22,6 +22,7 @@ use alloc::vec::Vec;
 
 use jiff::Timestamp;
 
+pub(crate) use attempt::POLLED_AT_LEAST_EVERY;
 pub use attempt::{
     AnswerState, Attempt, Authorization, LastFailure, Ordered, Rest, Running, Stage,
 };

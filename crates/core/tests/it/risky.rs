@@ -1,7 +1,7 @@
 //! The riskiest lines, each with a case that shows what it is for.
 
 use jiff::{SignedDuration, Timestamp};
-use perennial_core::action::{ActKind, Fact, Outcome};
+use perennial_core::action::{ActKind, AskKind, Fact, Outcome};
 use perennial_core::decide::due;
 use perennial_core::driver::{Driver, Input, Loader, Step};
 use perennial_core::event::{
@@ -12,7 +12,7 @@ use perennial_core::record::{Receipt, Stream};
 use perennial_core::state::{Attempt, DeployStep, Stage, Suggestion};
 use perennial_core::words::{
     AriCertId, Blame, FailureKind, Fingerprint, Handshake, Identifier, Installed, KeyId, LeafFacts,
-    Name, Permille, Sight, SightState, SuggestedWindow, Validity, after,
+    Name, OrderStatus, Permille, Sight, SightState, SuggestedWindow, Validity, after,
 };
 
 use crate::shop::{Shop, acts, failure};
@@ -356,4 +356,27 @@ fn an_act_whose_start_becomes_durable_only_after_it_was_given_up_is_not_performe
     assert!(kinds(&given_up).contains(&"act.ended"), "{:?}", kinds(&given_up));
     let acts = driver.on(Input::Durable(Receipt { through }), late, 1).acts;
     assert_eq!(acts, []);
+}
+
+#[test]
+fn an_order_is_not_polled_before_the_moment_that_the_answer_to_finalize_named() {
+    let secs = SignedDuration::from_secs;
+    for (named, waited) in [(20, 20), (86_400, 60)] {
+        let mut shop = Shop::acting(|act| matches!(act, ActKind::Finalize { .. }));
+        let mut facts = shop.ordered().facts.clone();
+        facts.status = OrderStatus::Processing;
+        facts.retry_at = Some(after(shop.now, secs(named)));
+        shop.end(Outcome::Done(Fact::Order(facts)));
+        let polls = |shop: &Shop| {
+            let asks = shop.decide().asks;
+            asks.iter().any(|asking| matches!(asking.kind, AskKind::Order { .. }))
+        };
+        assert!(!polls(&shop));
+        let poll_at = after(shop.now, secs(waited));
+        assert_eq!(shop.decide().wake_at, Some(poll_at), "named: {named} s");
+        shop.wait(secs(waited - 1));
+        assert!(!polls(&shop));
+        shop.wait(secs(1));
+        assert!(polls(&shop), "named: {named} s");
+    }
 }

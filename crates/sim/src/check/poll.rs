@@ -1,8 +1,9 @@
 //! Whether a CA is asked again no sooner than it wants to be.
 
 use jiff::{SignedDuration, Timestamp};
-use perennial_core::action::{Ask, AskKind, Reply};
-use perennial_core::words::after;
+use perennial_core::action::{ActKind, Ask, AskKind, Reply};
+use perennial_core::record::Stream;
+use perennial_core::words::{OrderFacts, after};
 
 use super::Checks;
 
@@ -24,7 +25,7 @@ impl Checks {
         if most(&ask.kind).is_none() {
             return;
         }
-        let not_before = self.named.get(&key(ask)).copied();
+        let not_before = self.named.get(&key(&ask.stream, &ask.kind)).copied();
         if let Some(not_before) = not_before.filter(|at| now < *at) {
             let text = format!("{:?} is asked before {not_before}", ask.kind);
             self.violate(now, text);
@@ -42,13 +43,25 @@ impl Checks {
         };
         self.named.retain(|_, at| *at > now);
         if let Some(retry_at) = retry_at {
-            self.named.insert(key(ask), retry_at.min(after(now, most)));
+            let key = key(&ask.stream, &ask.kind);
+            self.named.insert(key, retry_at.min(after(now, most)));
+        }
+    }
+
+    /// Notes when a CA wants to be asked for an order, as its answer to an act said.
+    pub fn hear_act(&mut self, stream: &Stream, act: &ActKind, facts: &OrderFacts, now: Timestamp) {
+        let (ActKind::NewOrder { account, .. } | ActKind::Finalize { account, .. }) = act else {
+            return;
+        };
+        if let Some(retry_at) = facts.retry_at {
+            let kind = AskKind::Order { account: account.clone(), order: facts.url.clone() };
+            self.named.insert(key(stream, &kind), retry_at.min(after(now, POLL_AT_MOST)));
         }
     }
 }
 
-fn key(ask: &Ask) -> String {
-    format!("{} {:?}", ask.stream, ask.kind)
+fn key(stream: &Stream, kind: &AskKind) -> String {
+    format!("{stream} {kind:?}")
 }
 
 const fn most(kind: &AskKind) -> Option<SignedDuration> {

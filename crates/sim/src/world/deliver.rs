@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use perennial_core::action::{Act, ActId, ActKind, Ask, AskKind, Outcome, Reply};
+use perennial_core::action::{Act, ActId, ActKind, Ask, AskKind, Fact, Outcome, Reply};
 use perennial_core::driver::Input;
 use perennial_core::record::StreamKind;
 use perennial_core::words::{Blame, Failure, FailureKind, Name, after};
@@ -112,7 +112,18 @@ impl World {
         self.plan(at, Happening::Outcome { act, outcome });
     }
 
-    pub(super) fn hand_in(&mut self, act: ActId, outcome: Outcome) {
+    pub(super) fn hand_in(&mut self, act: ActId, mut outcome: Outcome) {
+        if let Outcome::Done(Fact::Order(facts)) = &mut outcome {
+            let driver = self.driver();
+            let history = driver.and_then(|driver| driver.state().history(&act.stream));
+            let acting =
+                history.and_then(|own| own.acting.iter().find(|a| a.version == act.version));
+            if let Some(acting) = acting.filter(|_| self.rigour == Rigour::Full) {
+                let kind = acting.act.clone();
+                self.checks.hear_act(&act.stream, &kind, facts, self.now);
+            }
+            facts.retry_at = facts.retry_at.map(|at| after(at, self.clock_ahead));
+        }
         self.tell(Input::Outcome { act, outcome });
         // Its record is folded, and not durable yet.
         self.pass_boundary();
