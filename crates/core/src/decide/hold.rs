@@ -18,6 +18,9 @@
 //!   renewal itself had: a leaf that came late is not held as if it had come early. A leaf that the
 //!   CA hurried us to replace may be revoked before it ends, and a leaf that lacks a new name keeps
 //!   that from being served: half a day is counted for either.
+//! - What is served may be about to be revoked, and its CA says so by moving its renewal window to
+//!   where it has passed. So its window is asked for while a leaf is held, and half a day is counted
+//!   from when it was moved. Nothing is ordered for that: the leaf that is held is the answer to it.
 //! - Only what is valid and served now is worth keeping, at this very target. Where nothing lies, or
 //!   what lies there has expired, has another's key or is refused by clients where they meet it,
 //!   nothing speaks against anything, however well other targets serve. A bad address that shows
@@ -39,9 +42,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::tie::{Ties, ours};
 use super::{Context, Runway};
 use crate::intent::{CertificateSpec, EndpointSpec};
-use crate::state::{Certificate, Deployment, EndpointState, Found, Leaf, Overruled, TlsaState};
+use crate::state::{
+    Certificate, Deployment, EndpointState, Found, Leaf, Overruled, Predecessor, TlsaState,
+};
 use crate::words::time::after;
-use crate::words::{KeyKind, LeafFacts, Name, Objection, SightState, TlsaUsage, Traits};
+use crate::words::{
+    Fingerprint, KeyKind, LeafFacts, Name, Objection, SightState, TlsaUsage, Traits,
+};
 
 /// Whether a leaf may be activated at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +116,15 @@ pub fn holds<'a>(cx: &Context<'_>, certificate: &'a Certificate) -> Vec<(&'a Nam
     judged.filter(|(_, hold)| matches!(hold, Hold::Until { .. })).collect()
 }
 
+/// Returns the number of the newest leaf, where it waits for a person at some target or went ahead
+/// without.
+#[must_use]
+pub fn to_confirm(cx: &Context<'_>, certificate: &Certificate) -> Option<u32> {
+    let leaf = certificate.leaf.as_deref()?;
+    let went_ahead = certificate.targets.iter().any(|ledger| ledger.overruled.is_some());
+    (went_ahead || !holds(cx, certificate).is_empty()).then_some(leaf.number)
+}
+
 /// Returns whether a deployment waits for a TLSA record.
 pub(super) fn awaits_records(cx: &Context<'_>, certificate: &Certificate) -> bool {
     // The common case first, since this is asked at every look.
@@ -129,7 +145,24 @@ fn held_until(certificate: &Certificate, places: &[Place<'_>], leaf: &Leaf) -> T
     // Names that were declared since are served by nothing but the new leaf.
     let is_wider = certificate.predecessors.iter().any(|old| !certificate.covers_all(&old.facts));
     let is_urgent = leaf.is_early || leaf.hurried || is_wider;
-    if is_urgent { reserve_at.min(after(leaf.since, HURRIED)) } else { reserve_at }
+    let urgent = is_urgent.then_some(leaf.since);
+    let served = |place: &Place<'_>| certificate.predecessor(place.facts.fingerprint);
+    let moved = places.iter().filter_map(|place| served(place)?.hurried_at);
+    moved.chain(urgent).map(|since| after(since, HURRIED)).fold(reserve_at, Timestamp::min)
+}
+
+/// Returns what is served, each leaf once, where the newest one waits to take its place.
+pub(super) fn kept<'a>(cx: &Context<'_>, certificate: &'a Certificate) -> Vec<&'a Predecessor> {
+    let held = holds(cx, certificate);
+    let Some(leaf) = certificate.leaf.as_deref().filter(|_| !held.is_empty()) else {
+        return Vec::new();
+    };
+    let is_held = |ledger: &&Deployment| held.iter().any(|(target, _)| **target == ledger.target);
+    let ledgers = certificate.targets.iter().filter(is_held);
+    let places = ledgers.flat_map(|ledger| places(cx, certificate, ledger, leaf));
+    let served: Vec<Fingerprint> = places.map(|place| place.facts.fingerprint).collect();
+    let known = certificate.predecessors.iter();
+    known.filter(|known| served.contains(&known.facts.fingerprint)).collect()
 }
 
 /// Something that works now and that the new leaf would take the place of.
@@ -167,9 +200,7 @@ fn places<'a>(
     ledger: &'a Deployment,
     leaf: &Leaf,
 ) -> Vec<Place<'a>> {
-    let known = |fingerprint| {
-        certificate.predecessors.iter().find(|known| known.facts.fingerprint == fingerprint)
-    };
+    let known = |fingerprint| certificate.predecessor(fingerprint);
     let lives = |facts: &LeafFacts| facts.validity.contains(cx.now) && facts.ends_at() > cx.now;
     let lying = match &ledger.found {
         Found::Leaf { facts, key_matches: true, .. } if lives(facts) => Some(&**facts),

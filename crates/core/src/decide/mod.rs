@@ -46,7 +46,7 @@ pub(crate) use due::FIRST_THIRD_PERCENT;
 pub use due::{Due, due, has_place, held_until, may_write};
 pub use gate::gate;
 pub(crate) use hold::unmended;
-pub use hold::{Hold, holds};
+pub use hold::{Hold, holds, to_confirm};
 pub use issuer::issuer;
 pub use lane::{Lane, Urgency};
 pub use look::LOOK_WITHIN;

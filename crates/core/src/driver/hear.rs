@@ -221,8 +221,7 @@ fn news(
             Vec::from([Event::TargetInspected(inspected)])
         }
         (AskKind::RenewalInfo { leaf, .. }, Reply::RenewalInfo(facts)) => {
-            let known = certificate.suggestion.as_ref().map(|suggestion| suggestion.window);
-            if known == Some(facts.window) {
+            if certificate.window_of(leaf) == Some(facts.window) {
                 return Vec::new();
             }
             let spread = work.share(name);

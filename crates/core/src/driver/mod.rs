@@ -40,7 +40,7 @@ pub use load::Loader;
 pub use removal::{Removal, removal};
 
 use crate::action::{Act, ActId, Ask, AskKind, Outcome, Reply};
-use crate::decide::{Context, Draw};
+use crate::decide::{Context, Draw, to_confirm};
 use crate::event::{Ended, Event, IntentRefused, LeafConfirmed, Started};
 use crate::intent::Intent;
 use crate::record::{Batch, Receipt, Record, Stream, StreamKind};
@@ -91,10 +91,14 @@ pub enum Input {
         /// Of which certificate.
         certificate: Name,
     },
-    /// A person confirms the newest leaf: it goes to its targets whatever speaks against it.
+    /// A person confirms a leaf that is held, or went ahead without: it goes to its targets whatever
+    /// speaks against it. Nothing comes of it if another one is the newest by now, which nobody was
+    /// shown.
     Confirm {
         /// Of which certificate.
         certificate: Name,
+        /// The number of the leaf that the person was shown.
+        leaf: u32,
     },
     /// Time passed.
     Time,
@@ -225,7 +229,7 @@ impl Driver {
                 self.append(&mut work, &Stream::instance(), refused);
             }
             Input::Renew { certificate } => self.request(&mut work, certificate),
-            Input::Confirm { certificate } => self.confirm(&mut work, certificate),
+            Input::Confirm { certificate, leaf } => self.confirm(&mut work, certificate, leaf),
             Input::Time => {}
         }
         if self.halted {
@@ -275,11 +279,11 @@ impl Driver {
         }
     }
 
-    fn confirm(&mut self, work: &mut Work, certificate: Name) {
+    fn confirm(&mut self, work: &mut Work, certificate: Name, leaf: u32) {
         let stream = Stream::new(StreamKind::Certificate, certificate);
         let known = self.state.id(&stream.name).and_then(|id| self.state.certificate(id));
-        let leaf = known.and_then(|certificate| certificate.leaf.as_ref());
-        if let Some(leaf) = leaf.map(|leaf| leaf.number) {
+        let waits = known.and_then(|known| to_confirm(&self.context(work), known));
+        if waits == Some(leaf) {
             self.append(work, &stream, Event::LeafConfirmed(LeafConfirmed { leaf }));
         }
     }

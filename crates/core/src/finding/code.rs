@@ -105,28 +105,28 @@ codes! {
         "declare at least one endpoint, or nothing can be seen";
     /// A leaf went to a target although something spoke against it.
     DeployOverruled = "deploy.overruled",
-        "look whether clients broke as said below; then acknowledge it: perennial confirm CERTIFICATE";
+        "look whether clients broke as said below; then acknowledge it: perennial confirm CERTIFICATE --leaf NUMBER";
     /// A new leaf may not prove clients, as the served one does; it is held.
     LeafNoClientAuth = "leaf.no-client-auth",
-        "give what connects out another certificate, or let it pass: perennial confirm CERTIFICATE";
+        "give what connects out another certificate, or let it pass: perennial confirm CERTIFICATE --leaf NUMBER";
     /// A new leaf's key is of another kind than the served one's; it is held.
     LeafKeyKindChanged = "leaf.key-kind-changed",
-        "declare the `key` that clients need, or let it pass: perennial confirm CERTIFICATE";
+        "declare the `key` that clients need, or let it pass: perennial confirm CERTIFICATE --leaf NUMBER";
     /// The CA issued under another profile than the one ordered; the leaf is held.
     LeafOtherProfile = "leaf.other-profile",
-        "correct the issuer's `profile`, or let it pass: perennial confirm CERTIFICATE";
+        "correct the issuer's `profile`, or let it pass: perennial confirm CERTIFICATE --leaf NUMBER";
     /// None of the declared pins fits a new leaf; it is held.
     LeafPinsUnmet = "leaf.pins-unmet",
-        "add the pin below to `pins` once clients know it, or let it pass: perennial confirm CERTIFICATE";
+        "add the pin below to `pins` once clients know it, or let it pass: perennial confirm CERTIFICATE --leaf NUMBER";
     /// A new leaf's root is another than the served one's; it is held.
     LeafRootChanged = "leaf.root-changed",
-        "see that clients have the new root, then let it pass: perennial confirm CERTIFICATE";
+        "see that clients have the new root, then let it pass: perennial confirm CERTIFICATE --leaf NUMBER";
     /// No TLSA record fits a new leaf; it is held.
     LeafTlsaUnmet = "leaf.tlsa-unmet",
-        "publish the TLSA record below beside the present ones, or let it pass: perennial confirm CERTIFICATE";
+        "publish the TLSA record below beside the present ones, or let it pass: perennial confirm CERTIFICATE --leaf NUMBER";
     /// No root of the local trust store vouches for a new leaf; it is held.
     LeafUntrusted = "leaf.untrusted",
-        "declare the issuer's `roots` if the CA is a private one, or let it pass: perennial confirm CERTIFICATE";
+        "declare the issuer's `roots` if the CA is a private one, or let it pass: perennial confirm CERTIFICATE --leaf NUMBER";
     /// The validation of a name fails at the CA.
     NameValidationFailed = "name.validation-failed",
         "read what the CA saw below, then: perennial check NAME";

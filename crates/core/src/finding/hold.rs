@@ -19,12 +19,13 @@ use crate::words::{Name, Objection};
 
 /// Judges the deployments of a certificate's newest leaf.
 pub(super) fn of_deployments(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decision) {
+    let Some(number) = certificate.leaf.as_deref().map(|leaf| leaf.number) else { return };
     for (target, hold) in holds(cx, certificate) {
         let Hold::Until { at, objections } = hold else { continue };
         decision.wake(at);
         let by_margin = by_margin(cx, certificate, decision);
         let severity = by_margin.clamp(Severity::Warning, Severity::Critical);
-        let held = objections.iter().map(|objection| held(target, at, objection, severity));
+        let held = objections.iter().map(|objection| held(target, number, at, objection, severity));
         decision.findings.extend(held);
     }
     for ledger in &certificate.targets {
@@ -35,7 +36,7 @@ pub(super) fn of_deployments(cx: &Context<'_>, certificate: &Certificate, decisi
         let all: Vec<String> = objections.iter().map(ToString::to_string).collect();
         let at = overruled.at;
         let text = format!(
-            "the reserve began, so the new leaf went to {} at {at} all the same: {}",
+            "the reserve began, so leaf {number}, the new one, went to {} at {at} all the same: {}",
             ledger.target,
             all.join("; ")
         );
@@ -49,7 +50,13 @@ pub(super) fn of_deployments(cx: &Context<'_>, certificate: &Certificate, decisi
     }
 }
 
-fn held(target: &Name, until: Timestamp, objection: &Objection, severity: Severity) -> Finding {
+fn held(
+    target: &Name,
+    number: u32,
+    until: Timestamp,
+    objection: &Objection,
+    severity: Severity,
+) -> Finding {
     let subject = match objection {
         Objection::TlsaUnmet { owner, .. } | Objection::TlsaYoung { owner, .. } => {
             Box::from(format!("{target} {owner}"))
@@ -64,7 +71,8 @@ fn held(target: &Name, until: Timestamp, objection: &Objection, severity: Severi
         severity: if is_young { Severity::Notice } else { severity },
         blame: None,
         evidence: format!(
-            "the new leaf is held at {target} until {until} at the latest: {objection}"
+            "leaf {number}, the new one, is held at {target} until {until} at the latest: \
+             {objection}"
         )
         .into(),
     }

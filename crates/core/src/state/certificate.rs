@@ -19,8 +19,8 @@ use crate::action::{ActKind, Fact, Outcome};
 use crate::event::{Ended, EndpointSeen, Event, Reason, RenewalInfoSeen};
 use crate::intent::{CertificateSpec, KeyRotation, Serves};
 use crate::words::{
-    Answer, BundleId, Fingerprint, Identifier, LeafFacts, Name, Permille, SightState, Slot,
-    SuggestedWindow, Url,
+    Answer, AriCertId, BundleId, Fingerprint, Identifier, LeafFacts, Name, Permille, SightState,
+    Slot, SuggestedWindow, Url,
 };
 
 /// A declared certificate; it lives through all its renewals.
@@ -87,6 +87,12 @@ pub struct Predecessor {
     pub facts: Arc<LeafFacts>,
     /// Who issued it, where it was one of ours.
     pub issuer: Option<Name>,
+    /// What its CA suggests for it, as far as that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggestion: Option<Box<Suggestion>>,
+    /// Since when its CA wants it gone: after its renewal the window was moved, to where it has passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hurried_at: Option<Timestamp>,
 }
 
 /// A leaf that covers the certificate's names, kept by us or adopted.
@@ -168,6 +174,29 @@ pub struct SpentKey {
     pub failures: u16,
     /// When it failed last.
     pub failed_at: Option<Timestamp>,
+}
+
+impl Predecessor {
+    fn met(facts: &Arc<LeafFacts>) -> Self {
+        Self { facts: Arc::clone(facts), issuer: None, suggestion: None, hurried_at: None }
+    }
+
+    fn is(&self, leaf: &AriCertId) -> bool {
+        self.facts.ari_id.as_ref() == Some(leaf)
+    }
+
+    /// Takes in what its CA suggests. Its window has usually passed, since it was renewed by that; only
+    /// one that was moved since says something, and no more than that if it is moved ahead again.
+    fn hear(&mut self, at: Timestamp, suggestion: Suggestion) {
+        let window = suggestion.window;
+        let has_moved = self.suggestion.as_ref().is_some_and(|before| before.window != window);
+        if window.end > at {
+            self.hurried_at = None;
+        } else if has_moved {
+            self.hurried_at.get_or_insert(at);
+        }
+        self.suggestion = Some(Box::new(suggestion));
+    }
 }
 
 impl Owed {
@@ -257,6 +286,12 @@ impl Certificate {
             && self.endpoints.iter().all(|endpoint| endpoint.since.is_some())
     }
 
+    /// Returns a leaf that is met and is not the newest one.
+    #[must_use]
+    pub fn predecessor(&self, leaf: Fingerprint) -> Option<&Predecessor> {
+        self.predecessors.iter().find(|known| known.facts.fingerprint == leaf)
+    }
+
     /// Returns whether the leaf covers every declared name.
     #[must_use]
     pub fn covers_all(&self, leaf: &LeafFacts) -> bool {
@@ -326,7 +361,7 @@ impl Certificate {
                 self.supersede((**leaf).clone());
             }
             Event::LeafAdopted(facts) => self.adopt(at, facts),
-            Event::RenewalInfoSeen(seen) => self.hear(seen),
+            Event::RenewalInfoSeen(seen) => self.hear(at, seen),
             Event::RenewalRequested(_) => self.requested_at = Some(at),
             Event::LeafConfirmed(confirmed) => self.confirm(confirmed.leaf),
             Event::HoldOverruled(overruled) => {
@@ -470,7 +505,6 @@ impl Certificate {
             self.spent_keys.push(SpentKey { slot, failures: 0, failed_at: None });
         }
         self.forget_covered();
-        self.suggestion = None;
         self.requested_at = None;
         self.attempt = Attempt::Resting(Rest::default());
         for ledger in &mut self.targets {
@@ -483,8 +517,9 @@ impl Certificate {
     fn supersede(&mut self, next: Leaf) {
         if let Some(before) = self.leaf.replace(Box::new(next)) {
             let Leaf { facts, issuer, .. } = *before;
+            let suggestion = self.suggestion.take().map(Box::new);
             self.predecessors.retain(|known| known.facts.fingerprint != facts.fingerprint);
-            self.predecessors.push(Predecessor { facts, issuer });
+            self.predecessors.push(Predecessor { facts, issuer, suggestion, hurried_at: None });
         }
         self.forget_unmet();
     }
@@ -515,7 +550,7 @@ impl Certificate {
             for facts in sight.handshakes.iter().filter_map(|handshake| handshake.leaf.as_ref()) {
                 let own = facts.fingerprint;
                 if !self.predecessors.iter().any(|known| known.facts.fingerprint == own) {
-                    self.predecessors.push(Predecessor { facts: Arc::clone(facts), issuer: None });
+                    self.predecessors.push(Predecessor::met(facts));
                 }
             }
         }
@@ -589,16 +624,31 @@ impl Certificate {
         self.forget_unmet();
     }
 
-    fn hear(&mut self, seen: &RenewalInfoSeen) {
-        let is_ours =
-            self.leaf.as_ref().is_some_and(|leaf| leaf.facts.ari_id.as_ref() == Some(&seen.leaf));
-        if is_ours {
-            self.suggestion = Some(Suggestion {
-                window: seen.facts.window,
-                spread: seen.spread,
-                explanation: seen.facts.explanation.clone(),
-            });
+    fn hear(&mut self, at: Timestamp, seen: &RenewalInfoSeen) {
+        let suggestion = Suggestion {
+            window: seen.facts.window,
+            spread: seen.spread,
+            explanation: seen.facts.explanation.clone(),
+        };
+        if self.is_newest(&seen.leaf) {
+            self.suggestion = Some(suggestion);
+        } else if let Some(known) = self.predecessors.iter_mut().find(|own| own.is(&seen.leaf)) {
+            known.hear(at, suggestion);
         }
+    }
+
+    fn is_newest(&self, leaf: &AriCertId) -> bool {
+        self.leaf.as_ref().is_some_and(|own| own.facts.ari_id.as_ref() == Some(leaf))
+    }
+
+    /// Returns the window that a CA suggested last for a leaf that is the newest or still met.
+    #[must_use]
+    pub fn window_of(&self, leaf: &AriCertId) -> Option<SuggestedWindow> {
+        if self.is_newest(leaf) {
+            return self.suggestion.as_ref().map(|suggestion| suggestion.window);
+        }
+        let known = self.predecessors.iter().find(|own| own.is(leaf))?;
+        known.suggestion.as_ref().map(|suggestion| suggestion.window)
     }
 
     fn see(&mut self, at: Timestamp, seen: &EndpointSeen) {

@@ -15,7 +15,9 @@ use alloc::vec::Vec;
 use jiff::{SignedDuration, Timestamp};
 
 use super::State;
-use super::attempt::{AnswerState, Attempt, LastFailure, Rest, Running, Stage};
+use super::attempt::{
+    AnswerState, Attempt, LastFailure, POLLED_AT_LEAST_EVERY, Rest, Running, Stage,
+};
 use super::certificate::Certificate;
 use super::deployment::{DeployStep, Trouble};
 use super::history::History;
@@ -163,6 +165,7 @@ impl Certificate {
         back.moments(self.late.iter_mut().map(|late| &mut late.since));
         back.moments(self.issued.iter_mut().map(|issued| &mut issued.at));
         back.moments(self.laggards.iter_mut().map(|laggard| &mut laggard.at));
+        back.moments(self.predecessors.iter_mut().filter_map(|known| known.hurried_at.as_mut()));
         back.moments(self.owed.iter_mut().filter_map(|owed| owed.failed_at.as_mut()));
         back.moments(self.spent_keys.iter_mut().filter_map(|spent| spent.failed_at.as_mut()));
         for ledger in &mut self.targets {
@@ -199,6 +202,9 @@ impl Running {
         put_trouble_right(self.trouble.as_mut(), back);
         let Stage::Ordered(ordered) = &mut self.stage else { return };
         back.moment(&mut ordered.since);
+        if let Some(poll_at) = &mut ordered.poll_at {
+            back.until(poll_at, POLLED_AT_LEAST_EVERY);
+        }
         for authorization in &mut ordered.authorizations {
             match &mut authorization.answer {
                 AnswerState::Presented { at, .. } | AnswerState::Responded { at, .. } => {

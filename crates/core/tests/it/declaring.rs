@@ -1,12 +1,22 @@
 //! What declarations take away: what is held, what stays because something needs it, what is said.
 
 use jiff::Timestamp;
+use perennial_core::action::{ActKind, Fact, Outcome};
 use perennial_core::driver::{Driver, Input, Loader, removal};
+use perennial_core::event::{AccountLost, Ended, Event, Started};
 use perennial_core::intent::{
     CertificateSpec, Intent, IssuerKind, IssuerSpec, KeyRotation, SolverSpec, TargetSpec,
 };
-use perennial_core::record::Record;
-use perennial_core::words::{ChallengeKind, Identifier, KeyAlgorithm, Name};
+use perennial_core::record::{Record, Stream};
+use perennial_core::state::{Owed, account_slot};
+use perennial_core::words::{
+    AccountFacts, AccountStatus, Answer, Blame, ChallengeKind, FailureKind, Identifier,
+    KeyAlgorithm, Name, Url,
+};
+
+use crate::golden;
+use crate::loading::next;
+use crate::shop::{Shop, failure};
 
 fn now() -> Timestamp {
     "2026-11-21T09:00:00Z".parse().unwrap()
@@ -142,4 +152,67 @@ fn a_held_file_that_is_mended_after_a_mistake_ends_the_finding_of_the_mistake() 
     assert!(!kinds.iter().any(|record| &*record.kind == "intent.held"));
     own.declare(&declaring(FIVE), false);
     assert_eq!(own.codes(), [""; 0]);
+}
+
+/// Tells a journal of an act and of how it ended.
+fn acted(loader: &mut Loader, stream: &Stream, act: ActKind, outcome: Outcome) {
+    let started = Event::Started(Started { act, deadline_at: now() });
+    tell(loader, stream, &started);
+    let of = loader.state().version(stream);
+    tell(loader, stream, &Event::Ended(Ended { of, outcome, interrupted: false }));
+}
+
+fn tell(loader: &mut Loader, stream: &Stream, event: &Event) {
+    loader.record(&next(loader, stream, event.kind(), &event.body()));
+}
+
+/// A journal in which the account has another URL than before, and an answer cannot be taken down.
+fn left_to_a_person() -> Loader {
+    let mut loader = Loader::new();
+    let life = golden("life.jsonl");
+    let end = life.iter().position(|record| &*record.kind == "seen.through").unwrap();
+    life[..end].iter().for_each(|record| loader.record(record));
+    let issuer = Name::new("ca");
+    let url = loader.state().issuers[&issuer].account_ref(&issuer).unwrap().url;
+    tell(&mut loader, &Shop::issuer_stream(), &Event::AccountLost(AccountLost { url }));
+    let key = account_slot(&issuer);
+    let contact = Box::default();
+    let again = ActKind::NewAccount { issuer, key, contact, eab: false, agreed: true };
+    let facts = AccountFacts { url: Url::from("https://ca.test/2"), status: AccountStatus::Valid };
+    let outcome = Outcome::Done(Fact::Account(facts));
+    acted(&mut loader, &Shop::issuer_stream(), again, outcome);
+
+    let answer = Answer {
+        solver: Name::new("web"),
+        kind: ChallengeKind::Http01,
+        identifier: Identifier::new("shop.test").unwrap(),
+        token: "token".into(),
+        thumbprint: "thumbprint".into(),
+        place: None,
+    };
+    let present = ActKind::Present { answer: answer.clone() };
+    acted(&mut loader, &Shop::stream(), present, Outcome::Done(Fact::Presented));
+    for _ in 0..Owed::TRIES {
+        let withdraw = ActKind::Withdraw { answer: answer.clone() };
+        let failure = failure(FailureKind::Refused, Blame::Solver(Name::new("web")));
+        acted(&mut loader, &Shop::stream(), withdraw, Outcome::Failed(failure));
+    }
+    assert!(loader.is_whole(), "{:?}", loader.quarantined());
+    loader
+}
+
+#[test]
+fn who_confirms_has_seen_what_cannot_end_by_itself_and_who_only_declares_has_not() {
+    for (confirmed, expected) in [(true, 1), (false, 0)] {
+        let (mut driver, _) = left_to_a_person().start("test", 1, now(), 1);
+        let intent = Box::new(driver.state().intent());
+        let step = driver.on(Input::Declared { intent, confirmed }, now(), 1);
+        let count = |stream: &Stream, kind: &str| {
+            let all = step.append.records.iter();
+            all.filter(|record| record.stream == *stream && &*record.kind == kind).count()
+        };
+        let moved = count(&Shop::issuer_stream(), "account.confirmed");
+        let left = count(&Shop::stream(), "withdrawal.abandoned");
+        assert_eq!((moved, left), (expected, expected), "confirmed: {confirmed}");
+    }
 }

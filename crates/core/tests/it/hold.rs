@@ -4,17 +4,21 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use perennial_core::action::ActKind;
+use perennial_core::action::{ActKind, AskKind};
 use perennial_core::decide::{self, Context, Decision, Draw, Hold};
-use perennial_core::event::{EndpointSeen, Event, LeafConfirmed, Reason, TargetInspected};
+use perennial_core::event::{
+    EndpointSeen, Event, LeafConfirmed, Reason, RenewalInfoSeen, TargetInspected,
+};
 use perennial_core::finding::Code;
-use perennial_core::intent::{CertificateSpec, EndpointSpec, KeyRotation, TargetSpec};
+use perennial_core::intent::{
+    CertificateSpec, EndpointSpec, IssuerKind, IssuerSpec, KeyRotation, TargetSpec,
+};
 use perennial_core::record::{Stream, StreamKind};
 use perennial_core::state::{Leaf, State};
 use perennial_core::words::{
-    BundleId, Fingerprint, Handshake, Identifier, Installed, KeyId, KeyKind, LeafFacts, Link, Name,
-    Objection, Sight, SightState, TlsaRecord, TlsaSelector, TlsaSet, TlsaUsage, Traits, Validity,
-    after,
+    AriCertId, BundleId, DirectoryFacts, Fingerprint, Handshake, Identifier, Installed, KeyId,
+    KeyKind, LeafFacts, Link, Name, Objection, Permille, RenewalInfoFacts, Sight, SightState,
+    SuggestedWindow, TlsaRecord, TlsaSelector, TlsaSet, TlsaUsage, Traits, Validity, after,
 };
 use proptest::prelude::*;
 
@@ -464,6 +468,98 @@ fn stage(story: &mut Story) {
     let of = story.state.version(&stream);
     let outcome = perennial_core::action::Outcome::Done(perennial_core::action::Fact::Staged);
     story.site(&Event::Ended(perennial_core::event::Ended { of, outcome, interrupted: false }));
+}
+
+fn ari_id(number: u8) -> AriCertId {
+    AriCertId(format!("aki.{number}").into())
+}
+
+/// Leaf 2 is held before leaf 1, and the CA of both tells when it wants them renewed.
+fn held_where_windows_are_told() -> Story {
+    let named = |leaf: &mut LeafFacts, number| leaf.ari_id = Some(ari_id(number));
+    let mut story = renewed(
+        nothing,
+        |leaf| named(leaf, 1),
+        |leaf| {
+            named(leaf, 2);
+            traits(leaf).for_clients = false;
+        },
+    );
+    let issuer = IssuerSpec {
+        directory: "https://ca.test/directory".into(),
+        contact: Box::default(),
+        eab: false,
+        profile: None,
+        agreed: true,
+        kind: IssuerKind::Public,
+    };
+    let directory = DirectoryFacts { has_renewal_info: true, ..DirectoryFacts::default() };
+    story.tell(StreamKind::Issuer, "ca", &Event::IssuerDeclared(issuer));
+    story.tell(StreamKind::Issuer, "ca", &Event::DirectorySeen(directory));
+    story
+}
+
+#[test]
+fn while_a_leaf_is_held_the_window_of_the_served_one_is_asked_for_too() {
+    let asked = |story: &Story| -> Vec<AriCertId> {
+        let asks = story.decide().asks.into_iter();
+        let asked = asks.filter_map(|asking| match asking.kind {
+            AskKind::RenewalInfo { leaf, .. } => Some(leaf),
+            _ => None,
+        });
+        asked.collect()
+    };
+    let mut story = held_where_windows_are_told();
+    assert_eq!(asked(&story), [ari_id(2), ari_id(1)]);
+    story.site(&Event::LeafConfirmed(LeafConfirmed { leaf: 2 }));
+    assert_eq!(asked(&story), [ari_id(2)], "it is on its way out");
+}
+
+#[test]
+fn a_window_that_was_moved_to_the_past_ends_a_hold_within_half_a_day_and_orders_nothing() {
+    let mut story = held_where_windows_are_told();
+    stage(&mut story);
+    let window = |from: SignedDuration, to: SignedDuration| SuggestedWindow {
+        start: after(begin(), from),
+        end: after(begin(), to),
+    };
+    let tell = |story: &mut Story, leaf: u8, window| {
+        let facts = RenewalInfoFacts { window, explanation: None, retry_at: None };
+        let (leaf, spread) = (ari_id(leaf), Permille::new(500));
+        story.site(&Event::RenewalInfoSeen(RenewalInfoSeen { leaf, facts, spread }));
+    };
+    let until = |story: &Story| match story.hold() {
+        Some(Hold::Until { at, .. }) => at,
+        other => panic!("{other:?}"),
+    };
+    let usual = until(&story);
+    // The leaf was renewed by this window, so that it has passed.
+    tell(&mut story, 1, window(days(59), days(60)));
+    assert_eq!(until(&story), usual);
+    story.now = after(begin(), days(65));
+    tell(&mut story, 1, window(days(59), days(60)));
+    assert_eq!(until(&story), usual);
+    tell(&mut story, 1, window(days(70), days(71)));
+    assert_eq!(until(&story), usual, "it has not come yet");
+
+    let hour = SignedDuration::from_hours(1);
+    tell(&mut story, 1, window(days(65) - hour, days(65) - hour / 2));
+    let half_a_day_on = after(story.now, 12 * hour);
+    assert_eq!(until(&story), half_a_day_on);
+    let decided = story.decide();
+    assert_eq!(decided.events, [], "the held leaf is the answer to it");
+    assert!(!activates(&decided));
+    // As Boulder says it: always an hour ago.
+    story.now = after(story.now, 6 * hour);
+    tell(&mut story, 1, window(days(65) + 5 * hour, days(65) + 5 * hour + hour / 2));
+    assert_eq!(until(&story), half_a_day_on, "it is not moved on and on");
+    tell(&mut story, 1, window(days(80), days(81)));
+    assert_eq!(until(&story), usual, "the CA takes it back");
+
+    tell(&mut story, 1, window(days(65), days(65) + hour));
+    story.now = after(story.now, 12 * hour);
+    let decided = story.decide();
+    let [Event::HoldOverruled(_)] = &*decided.events else { panic!("{decided:?}") };
 }
 
 proptest! {

@@ -19,7 +19,7 @@ fn loaded(records: &[Record]) -> Loader {
 }
 
 /// Makes the record that follows on a stream's newest.
-fn next(loader: &Loader, stream: &Stream, kind: &str, body: &str) -> Record {
+pub(crate) fn next(loader: &Loader, stream: &Stream, kind: &str, body: &str) -> Record {
     Record {
         stream: stream.clone(),
         version: loader.state().version(stream) + 1,

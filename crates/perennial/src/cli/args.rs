@@ -113,7 +113,7 @@ pub enum Command {
     Journal(JournalArgs),
     /// Let the daemon read its configuration again
     Reload,
-    /// Let a held leaf go to its targets; without a name, confirm what else waits for a person (many
+    /// Let a held leaf go to its targets, once you have seen why; without a name, confirm what else waits for a person (many
     /// certificates that go, an account's new URL, answers that cannot be taken down) and reload
     Confirm(ConfirmArgs),
     /// Let the daemon finish what is in flight and end
@@ -158,6 +158,9 @@ pub struct ConfirmArgs {
     /// The certificate whose newest leaf may take the place of what is served
     #[arg(value_name = "CERTIFICATE")]
     pub certificate: Option<String>,
+    /// The leaf that may, by its number; without it, what is held is shown and nothing is confirmed
+    #[arg(long, value_name = "NUMBER", requires = "certificate")]
+    pub leaf: Option<u32>,
 }
 
 /// `perennial renew`

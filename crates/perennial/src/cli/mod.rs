@@ -96,7 +96,8 @@ fn dispatch(args: &Args) -> Result<Ending> {
         Command::Confirm(args) => match &args.certificate {
             None => control(globals, &Question::Reload { confirmed: true }),
             Some(certificate) => {
-                control(globals, &Question::Confirm { certificate: Name::new(certificate) })
+                let (certificate, leaf) = (Name::new(certificate), args.leaf);
+                control(globals, &Question::Confirm { certificate, leaf })
             }
         },
         Command::Stop => control(globals, &Question::Stop),

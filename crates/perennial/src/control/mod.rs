@@ -38,6 +38,9 @@ pub enum Question {
     Confirm {
         /// Of which certificate.
         certificate: Name,
+        /// The number of the leaf that the person was shown; without it, what waits is shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        leaf: Option<u32>,
     },
     /// Read the configuration again.
     Reload {

@@ -17,6 +17,7 @@
 
 mod boundary;
 mod configuration;
+mod confirm;
 mod draw;
 mod equip;
 mod hands;

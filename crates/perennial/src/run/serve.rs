@@ -4,13 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use perennial_core::decide::{Context as Deciding, Draw, holds};
 use perennial_core::driver::{Driver, Input};
 use perennial_core::words::Name;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, channel, unbounded_channel};
 use tokio::sync::oneshot;
 
+use super::confirm::confirm;
 use super::{Daemon, Event, Look, Pulse, Reload, Start};
 use crate::control::{Answer, ControlRequest, Question, Server};
 use crate::sd_notify::{Notifier, State};
@@ -143,7 +143,7 @@ fn answer(request: ControlRequest, wishes: &Wishes) {
             Answer::Status { status: Box::new(view) }
         }),
         Question::Renew { certificate } => renew(certificate, events, reply),
-        Question::Confirm { certificate } => confirm(certificate, events, reply),
+        Question::Confirm { certificate, leaf } => confirm(certificate, leaf, events, reply),
         Question::Reload { confirmed } => {
             let told = wishes.reload(confirmed);
             // An asker that has hung up wants no answer.
@@ -173,44 +173,14 @@ fn renew(certificate: Name, events: &UnboundedSender<Event>, reply: oneshot::Sen
     });
 }
 
-/// Confirms a certificate's newest leaf, where something waits for that or went ahead without.
-fn confirm(certificate: Name, events: &UnboundedSender<Event>, reply: oneshot::Sender<Answer>) {
-    let again = events.clone();
-    look(events, reply, move |driver, now| {
-        let state = driver.state();
-        let Some(known) = state.id(&certificate).and_then(|id| state.certificate(id)) else {
-            return unknown(&certificate);
-        };
-        let cx = Deciding { state, now, draw: Draw(0) };
-        let held: Vec<String> =
-            holds(&cx, known).iter().map(|(target, _)| target.to_string()).collect();
-        let went = known.targets.iter().any(|ledger| ledger.overruled.is_some());
-        if held.is_empty() && !went {
-            return Answer::Refused {
-                text: format!("no leaf of `{certificate}` is held, so there is nothing to confirm"),
-                hint: String::from("see what is wrong: perennial status"),
-            };
-        }
-        let input = Input::Confirm { certificate: certificate.clone() };
-        if again.send(Event::Input(input)).is_err() {
-            return gone();
-        }
-        let text = match &*held {
-            [] => String::from("noted; nothing more is said of it"),
-            held => format!("confirmed; the new leaf goes to {}", held.join(", ")),
-        };
-        Answer::Done { text }
-    });
-}
-
-fn unknown(certificate: &Name) -> Answer {
+pub(super) fn unknown(certificate: &Name) -> Answer {
     Answer::Refused {
         text: format!("no certificate `{certificate}` is declared"),
         hint: String::from("see which there are: perennial status"),
     }
 }
 
-fn look(
+pub(super) fn look(
     events: &UnboundedSender<Event>,
     reply: oneshot::Sender<Answer>,
     answer: impl FnOnce(&Driver, jiff::Timestamp) -> Answer + Send + 'static,
@@ -222,7 +192,7 @@ fn look(
     let _ = events.send(Event::Look(look));
 }
 
-fn gone() -> Answer {
+pub(super) fn gone() -> Answer {
     Answer::Refused {
         text: String::from("the daemon is ending"),
         hint: String::from("start it again: systemctl start perennial"),

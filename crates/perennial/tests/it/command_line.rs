@@ -282,8 +282,11 @@ async fn a_daemon_is_asked_and_its_refusals_are_told() {
                 Question::Renew { certificate } => {
                     Answer::Done { text: format!("renewing {certificate}") }
                 }
-                Question::Confirm { certificate } => {
-                    Answer::Done { text: format!("confirmed {certificate}") }
+                Question::Confirm { certificate, leaf: Some(leaf) } => {
+                    Answer::Done { text: format!("confirmed {leaf} of {certificate}") }
+                }
+                Question::Confirm { leaf: None, .. } => {
+                    Answer::Refused { text: "leaf 2 is held".into(), hint: "look".into() }
                 }
                 Question::Reload { confirmed: true } => Answer::Done { text: "read".into() },
                 Question::Reload { confirmed: false } | Question::Stop => {
@@ -303,7 +306,11 @@ async fn a_daemon_is_asked_and_its_refusals_are_told() {
         assert_eq!(renew.code, 3);
         assert!(renew.err.starts_with("no certificate `wwww` is declared"), "{}", renew.err);
         assert_eq!(home.run(&["confirm"]).out, "read\n");
-        assert_eq!(home.run(&["confirm", "www"]).out, "confirmed www\n");
+        let confirm = home.run(&["confirm", "www", "--leaf", "2"]);
+        assert_eq!(confirm.out, "confirmed 2 of www\n");
+        let shown = home.run(&["confirm", "www"]);
+        assert_eq!((shown.code, shown.err.as_str()), (3, "leaf 2 is held\n\nhint: look\n"));
+        assert_eq!(home.run(&["confirm", "--leaf", "2"]).code, 2);
         assert_eq!(home.run(&["stop"]).err, "not now\n\nhint: wait\n");
     })
     .await

@@ -278,9 +278,9 @@ impl World {
         self.tell(Input::Renew { certificate: Name::new(certificate) });
     }
 
-    /// A person confirms the newest leaf.
-    pub fn confirm(&mut self, certificate: &str) {
-        self.tell(Input::Confirm { certificate: Name::new(certificate) });
+    /// A person confirms a leaf.
+    pub fn confirm(&mut self, certificate: &str, leaf: u32) {
+        self.tell(Input::Confirm { certificate: Name::new(certificate), leaf });
     }
 
     /// Runs until a moment.

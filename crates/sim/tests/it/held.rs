@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::event::{Decoded, Event};
 use perennial_core::finding::Code;
-use perennial_core::words::{Fingerprint, Name, after};
+use perennial_core::words::{AriCertId, Fingerprint, Name, SuggestedWindow, after};
 use perennial_sim::model::ca::CaConfig;
 use perennial_sim::model::host::Met;
 use perennial_sim::world::{Scenario, World};
@@ -94,9 +94,75 @@ fn a_root_that_nobody_has_is_kept_from_clients() {
 #[test]
 fn a_person_lets_a_held_leaf_pass_at_once() {
     let mut world = renewed(|ca| ca.for_clients = false);
-    world.confirm("site");
+    world.confirm("site", 2);
     world.run_for(SignedDuration::from_mins(10));
     assert_eq!(served(&world), newest(&world).0);
     assert_eq!(open(&world), []);
+    fine(&world);
+}
+
+#[test]
+fn a_person_lets_the_leaf_pass_that_was_shown_and_no_later_one() {
+    let mut world = renewed(|ca| ca.for_clients = false);
+    let before = served(&world);
+    world.renew("site");
+    world.run_for(SignedDuration::from_mins(10));
+    assert_ne!(served(&world), newest(&world).0, "leaf 3 is held as leaf 2 was");
+    let confirmed = |world: &World| {
+        world.records().iter().filter(|record| &*record.kind == "leaf.confirmed").count()
+    };
+    for not_shown in [2, 1, 4] {
+        world.confirm("site", not_shown);
+        world.run_for(SignedDuration::from_mins(10));
+        assert_eq!((served(&world), confirmed(&world)), (before, 0), "leaf {not_shown}");
+    }
+    world.confirm("site", 3);
+    world.run_for(SignedDuration::from_mins(10));
+    assert_eq!((served(&world), confirmed(&world)), (newest(&world).0, 1));
+    // Nothing is left to be confirmed.
+    world.confirm("site", 3);
+    assert_eq!(confirmed(&world), 1);
+    fine(&world);
+}
+
+/// Returns how the CA calls the leaf that is served while the next one is held.
+fn served_id(world: &World) -> AriCertId {
+    let state = world.driver().unwrap().state();
+    let site = state.certificate(state.id(&Name::new("site")).unwrap()).unwrap();
+    site.predecessors.first().unwrap().facts.ari_id.clone().unwrap()
+}
+
+#[test]
+fn a_ca_that_wants_the_served_leaf_gone_ends_the_hold_and_costs_no_second_order() {
+    let mut world = renewed(|ca| ca.for_clients = false);
+    let (id, orders) = (served_id(&world), world.checks.orders_of("site"));
+    let held = newest(&world).0;
+    let (start, end) = (after(begin(), days(70)), after(begin(), days(70)));
+    let window = SuggestedWindow { start: after(start, -SignedDuration::from_hours(1)), end };
+    world.outside.cas.get_mut(&Name::new("ca")).unwrap().suggest(&id, Some((window, None)));
+    // It is asked every six hours, and half a day is left for a person.
+    world.run_for(SignedDuration::from_hours(11));
+    assert_ne!(served(&world), held);
+    world.run_for(SignedDuration::from_hours(9));
+    assert_eq!(served(&world), held);
+    assert_eq!(open(&world), [Code::DeployOverruled]);
+    world.run_until(after(begin(), days(80)));
+    assert_eq!(world.checks.orders_of("site"), orders);
+    fine(&world);
+}
+
+#[test]
+fn a_served_leaf_that_is_revoked_gives_way_to_the_held_one_without_another_order() {
+    let mut world = renewed(|ca| ca.for_clients = false);
+    let (id, orders) = (served_id(&world), world.checks.orders_of("site"));
+    let held = newest(&world).0;
+    let ca = world.outside.cas.get_mut(&Name::new("ca")).unwrap();
+    let found = ca.issued_leaves().find(|(own, _)| own.facts().ari_id.as_ref() == Some(&id));
+    let serial = found.unwrap().0.serial;
+    ca.revoke_leaf(&serial);
+    world.run_for(SignedDuration::from_hours(2));
+    assert_eq!(served(&world), held);
+    world.run_until(after(begin(), days(80)));
+    assert_eq!(world.checks.orders_of("site"), orders);
     fine(&world);
 }
