@@ -25,6 +25,7 @@ use super::layout::{
 };
 use super::step::{Step, relink};
 use super::trouble::Trouble;
+use super::walk;
 
 /// Paths that a server reads together, the key last.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +65,15 @@ pub(super) enum Owned {
     Ours,
     /// At least one shows what is not.
     Foreign,
+    /// A link is on the way that others may change, so that nobody looks what lies there.
+    Veiled,
+}
+
+impl Owned {
+    /// Returns whether it takes `take_over` to write there.
+    pub(super) const fn is_others(self) -> bool {
+        matches!(self, Self::Foreign | Self::Veiled)
+    }
 }
 
 impl Group {
@@ -74,29 +84,72 @@ impl Group {
         Self { paths }
     }
 
-    /// Returns the path at which the leaf is read, if one is configured.
-    pub(super) fn leaf(&self) -> Option<&Path> {
-        let leaf = |(file, _): &&(File, PathBuf)| matches!(file, File::Fullchain | File::Cert);
-        self.paths.iter().find(leaf).map(|(_, path)| path.as_path())
+    /// Returns where the leaf lies that is read here, if there is one.
+    pub(super) fn leaf(&self, layout: &Layout) -> Result<Option<PathBuf>, Trouble> {
+        let is_leaf = |file| matches!(file, File::Fullchain | File::Cert);
+        self.source(layout, is_leaf, File::Fullchain)
     }
 
-    /// Returns the path at which the key is read, if one is configured.
-    pub(super) fn key(&self) -> Option<&Path> {
-        let key = self.paths.iter().find(|(file, _)| *file == File::Key);
-        key.map(|(_, path)| path.as_path())
+    /// Returns where the key lies that is read here, if there is one.
+    pub(super) fn key(&self, layout: &Layout) -> Result<Option<PathBuf>, Trouble> {
+        self.source(layout, |file| file == File::Key, File::Key)
     }
 
-    /// Returns the directories in which the paths are.
-    pub(super) fn dirs(&self) -> impl Iterator<Item = &Path> {
-        self.paths.iter().filter_map(|(_, path)| path.parent())
+    /// What is ours is read where it lies, past links of ours that others could have changed since.
+    fn source(
+        &self,
+        layout: &Layout,
+        is_wanted: fn(File) -> bool,
+        usual: File,
+    ) -> Result<Option<PathBuf>, Trouble> {
+        let Some((file, path)) = self.paths.iter().find(|(file, _)| is_wanted(*file)) else {
+            return layout.active(CURRENT, usual);
+        };
+        match lies(layout, *file, path)? {
+            Lies::Nothing => Ok(None),
+            Lies::Foreign => Ok(Some(path.clone())),
+            Lies::Ours { through } => layout.active(&through, *file),
+            Lies::Former => layout.former_active(*file),
+        }
+    }
+
+    /// Looks whether the ways to the paths could be gone to read and to write there.
+    pub(super) fn passable(&self) -> Result<(), Trouble> {
+        for (_, path) in &self.paths {
+            let dir = path.parent().unwrap_or(path);
+            walk::check(dir).map_err(|error| Trouble::disk("write below", dir, error))?;
+        }
+        Ok(())
+    }
+
+    /// Looks what keeps what others put there from being read, if something does.
+    pub(super) fn veil(&self, layout: &Layout) -> Result<(), Trouble> {
+        if self.owned(layout)? == Owned::Veiled { self.readable() } else { Ok(()) }
+    }
+
+    /// Looks whether what others put there could be read.
+    pub(super) fn readable(&self) -> Result<(), Trouble> {
+        for (_, path) in &self.paths {
+            if let Err(error) = walk::file(path)
+                && walk::is_planted(&error)
+            {
+                return Err(Trouble::disk("read", path, error));
+            }
+        }
+        Ok(())
     }
 
     /// Returns whose the paths are.
     pub(super) fn owned(&self, layout: &Layout) -> Result<Owned, Trouble> {
         let mut owned = Owned::Nobody;
         for (file, path) in &self.paths {
-            match lies(layout, *file, path)? {
+            let lies = match lies(layout, *file, path) {
+                Err(trouble) if trouble.is_planted() => return Ok(Owned::Veiled),
+                other => other?,
+            };
+            match lies {
                 Lies::Nothing => {}
+                Lies::Foreign if self.readable().is_err() => return Ok(Owned::Veiled),
                 Lies::Foreign => return Ok(Owned::Foreign),
                 Lies::Former => owned = Owned::Ours,
                 Lies::Ours { through } if through == CURRENT => owned = Owned::Ours,
@@ -226,15 +279,13 @@ fn lies(layout: &Layout, file: File, path: &Path) -> Result<Lies, Trouble> {
     if path == layout.file(CURRENT, file) {
         return Ok(Lies::Ours { through: CURRENT.to_owned() });
     }
-    let failed = |error| Trouble::disk("look at", path, error);
-    match fs::symlink_metadata(path) {
+    let to = match walk::lies(path) {
+        Ok(walk::Lies::Link(to)) => to,
+        Ok(walk::Lies::Directory) => return Err(Trouble::InTheWay(path.to_owned())),
+        Ok(walk::Lies::File) => return Ok(Lies::Foreign),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Lies::Nothing),
-        Err(error) => return Err(failed(error)),
-        Ok(metadata) if metadata.is_dir() => return Err(Trouble::InTheWay(path.to_owned())),
-        Ok(metadata) if !metadata.is_symlink() => return Ok(Lies::Foreign),
-        Ok(_) => {}
-    }
-    let to = fs::read_link(path).map_err(failed)?;
+        Err(error) => return Err(Trouble::disk("look at", path, error)),
+    };
     let lies = to.parent().and_then(|parent| {
         let through = parent.file_name()?.to_str()?;
         let folder = parent.parent()?;

@@ -28,6 +28,8 @@ pub struct FilesSettings {
     pub former: BTreeMap<Name, Name>,
     /// Owner, group and modes.
     pub access: AccessSettings,
+    /// Whether what others put there may be replaced.
+    pub take_over: bool,
     /// Checks what is staged.
     pub validate: Option<Program>,
     /// Tells the server.

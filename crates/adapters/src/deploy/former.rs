@@ -14,7 +14,7 @@
 //!   led to a bundle. So every way ends at one, at every moment.
 
 use std::fs;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use perennial_core::words::Name;
 
@@ -59,6 +59,16 @@ impl Layout {
         let mut steps = Vec::from(relink(&to, &former.folder.join(CURRENT)));
         steps.push(Step::SyncDir(former.folder));
         Ok(steps)
+    }
+
+    /// Returns where a file lies that is read through the former folder.
+    pub(super) fn former_active(&self, file: File) -> Result<Option<PathBuf>, Trouble> {
+        let Some(folder) = self.former.clone() else { return Ok(None) };
+        let former = Self { folder, former: None };
+        match former.pointed(CURRENT)? {
+            Pointed::Led(name) if self.folder.ends_with(&name) => self.active(CURRENT, file),
+            _ => former.active(CURRENT, file),
+        }
     }
 
     /// Plans, before `current` stops leading to another folder, to make what is read through it the

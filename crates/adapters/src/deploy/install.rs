@@ -36,7 +36,7 @@ pub(super) fn staged(layout: &Layout, id: BundleId) -> Result<String, Trouble> {
     let version = Layout::version(id);
     for file in [File::Fullchain, File::Cert, File::Chain, File::Key] {
         let path = layout.file(&version, file);
-        if !path.is_file() {
+        if walk::file(&path).is_err() {
             return Err(Trouble::NotStaged(path));
         }
     }
@@ -96,7 +96,7 @@ fn chosen<'a>(
     let mut chosen = Vec::new();
     let mut left = None;
     for group in groups {
-        if group.owned(layout)? == Owned::Foreign && !take_over {
+        if group.owned(layout)?.is_others() && !take_over {
             tracing::warn!(path = %group.first().display(), "left alone: not written by us");
             left = left.or(Some(group));
         } else {
@@ -104,7 +104,9 @@ fn chosen<'a>(
         }
     }
     match left {
-        Some(group) if chosen.is_empty() => Err(Trouble::Foreign(group.first())),
+        Some(group) if chosen.is_empty() => {
+            group.readable().and(Err(Trouble::Foreign(group.first())))
+        }
         _ => Ok(chosen),
     }
 }
@@ -155,40 +157,44 @@ pub(super) fn retire(writer: &mut Writer, layout: &Layout) -> Result<(), Trouble
 
 /// Looks at what lies there. Proves nothing about what is served.
 ///
-/// A way that would be refused when there is something to write is told now, while there is time.
+/// A way that would be refused when there is something to write is told now, while there is time;
+/// with `take_over` that is also the way to what is somebody else's.
 pub(super) fn inspect(
     layout: &Layout,
     groups: &[Group],
+    take_over: bool,
     mut remarks: Vec<String>,
 ) -> Result<Installed, Trouble> {
-    passable(&layout.folder)?;
+    let folder = &layout.folder;
+    walk::check(folder).map_err(|error| Trouble::disk("write below", folder, error))?;
     for group in groups {
-        // What is somebody else's is not written, unless it is to be taken over.
-        if group.owned(layout)? != Owned::Foreign {
-            group.dirs().try_for_each(passable)?;
+        match group.passable().and_then(|()| group.veil(layout)) {
+            Err(trouble) if take_over || !group.owned(layout)?.is_others() => return Err(trouble),
+            Err(trouble) => remarks.push(trouble.to_string()),
+            Ok(()) => {}
         }
     }
-    let (ours, shown) = shown(layout, groups)?;
+    let (ours, speaker) = speaker(layout, groups)?;
     if ours {
         remarks.extend(left_alone(layout, groups)?);
     }
-    let remarks = told(remarks);
-    if ours && matches!(layout.pointed(CURRENT)?, Pointed::Led(_)) {
+    let (remarks, staged) = (told(remarks), staged_leaves(layout)?.into());
+    let (leaf, key) = match speaker {
         // What is read there is what another name has; of this one nothing lies there yet.
-        let staged = staged_leaves(layout)?.into();
-        return Ok(Installed { leaf: None, ours, staged, key_matches: None, remarks });
-    }
-    let through = |file| layout.file(CURRENT, file);
-    let leaf_path =
-        shown.and_then(Group::leaf).map_or_else(|| through(File::Fullchain), Into::into);
-    let key_path = shown.and_then(Group::key).map_or_else(|| through(File::Key), Into::into);
-    let leaf = leaf_at(&leaf_path)?;
-    let key = read(&key_path)?;
+        _ if ours && matches!(layout.pointed(CURRENT)?, Pointed::Led(_)) => (None, None),
+        Speaker::Group(group) => (group.leaf(layout)?, group.key(layout)?),
+        Speaker::Current => {
+            (layout.active(CURRENT, File::Fullchain)?, layout.active(CURRENT, File::Key)?)
+        }
+        Speaker::Nobody => (None, None),
+    };
+    let leaf = leaf.map_or(Ok(None), |path| leaf_at(&path))?;
+    let key = key.map_or(Ok(None), |path| read(&path))?;
     let key_matches = leaf
         .as_deref()
         .zip(key)
         .map(|(leaf, (_, pem))| private_key::key_id(&pem).is_ok_and(|id| id == leaf.key));
-    Ok(Installed { leaf, ours, staged: staged_leaves(layout)?.into(), key_matches, remarks })
+    Ok(Installed { leaf, ours, staged, key_matches, remarks })
 }
 
 /// Says which paths show what is not ours, beside others that do.
@@ -220,22 +226,31 @@ const MAX_REMARKS: usize = 8;
 /// How many characters of each.
 const MAX_REMARK_LEN: usize = 500;
 
-fn passable(dir: &Path) -> Result<(), Trouble> {
-    walk::check(dir).map_err(|error| Trouble::disk("write below", dir, error))
+/// Who says what is read.
+enum Speaker<'a> {
+    /// A group of paths.
+    Group(&'a Group),
+    /// What is ours, since no paths are configured.
+    Current,
+    /// Nobody: the only way there is one that is not gone.
+    Nobody,
 }
 
-/// Chooses the group that speaks for all: one of ours, or else one with something in it.
-fn shown<'a>(layout: &Layout, groups: &'a [Group]) -> Result<(bool, Option<&'a Group>), Trouble> {
+/// Chooses who speaks for all: a group of ours, or else one with something in it. Returns as well
+/// whether what is read is ours.
+fn speaker<'a>(layout: &Layout, groups: &'a [Group]) -> Result<(bool, Speaker<'a>), Trouble> {
     let mut foreign = None;
+    let mut veiled = false;
     for group in groups {
         match group.owned(layout)? {
-            Owned::Ours => return Ok((true, Some(group))),
+            Owned::Ours => return Ok((true, Speaker::Group(group))),
             Owned::Foreign => foreign = foreign.or(Some(group)),
+            Owned::Veiled => veiled = true,
             Owned::Nobody => {}
         }
     }
-    if foreign.is_some() {
-        return Ok((false, foreign));
+    if veiled || foreign.is_some() {
+        return Ok((false, foreign.map_or(Speaker::Nobody, Speaker::Group)));
     }
     // Nothing lies at the paths, or none are configured: what is ours lies behind `current`.
     let current_is_ours = match layout.pointed(CURRENT)? {
@@ -243,13 +258,13 @@ fn shown<'a>(layout: &Layout, groups: &'a [Group]) -> Result<(bool, Option<&'a G
         Pointed::At(name) => is_version(&name),
         Pointed::Elsewhere => false,
     };
-    Ok((current_is_ours, groups.first()))
+    Ok((current_is_ours, groups.first().map_or(Speaker::Current, Speaker::Group)))
 }
 
 fn staged_leaves(layout: &Layout) -> Result<Vec<perennial_core::words::Fingerprint>, Trouble> {
     let current = layout.pointed(CURRENT)?;
     let mut staged = Vec::new();
-    for name in layout.names()?.into_iter().filter(|name| is_version(name)) {
+    for name in layout.names()?.into_iter().filter(|name| is_version(name)).take(MAX_STAGED) {
         if current != Pointed::At(name.clone())
             && let Some(leaf) = leaf_at(&layout.file(&name, File::Cert))?
         {
@@ -258,6 +273,9 @@ fn staged_leaves(layout: &Layout) -> Result<Vec<perennial_core::words::Fingerpri
     }
     Ok(staged)
 }
+
+/// How many bundles are looked at: a folder has the active one, the one before it and the next.
+const MAX_STAGED: usize = 100;
 
 /// Reads the leaf in a file; nothing if there is no file, or no leaf that can be read in it.
 fn leaf_at(path: &Path) -> Result<Option<Arc<LeafFacts>>, Trouble> {

@@ -21,7 +21,6 @@
 
 use std::fs;
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -33,6 +32,7 @@ use super::access::{Access, Accesses};
 use super::former;
 use super::step::{Step, relink};
 use super::trouble::Trouble;
+use super::walk;
 
 /// One of the files of a bundle, in the order in which they are written: the key last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,19 +135,32 @@ impl Layout {
     /// Returns what a link of this folder says.
     pub(super) fn pointed(&self, link: &str) -> Result<Pointed, Trouble> {
         let path = self.folder.join(link);
-        match fs::symlink_metadata(&path) {
+        let to = match walk::lies(&path) {
+            Ok(walk::Lies::Link(to)) => to,
+            Ok(walk::Lies::Directory | walk::Lies::File) => return Ok(Pointed::Elsewhere),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Pointed::Nowhere),
             Err(error) => return Err(Trouble::disk("look at", &path, error)),
-            Ok(metadata) if !metadata.is_symlink() => return Ok(Pointed::Elsewhere),
-            Ok(_) => {}
-        }
-        let to = fs::read_link(&path).map_err(|error| Trouble::disk("read", &path, error))?;
+        };
         if let Some(name) = former::led(&to) {
             return Ok(Pointed::Led(name));
         }
         let name =
             to.to_str().filter(|name| is_version(name) || is_before(name) || *name == CURRENT);
         Ok(name.map_or(Pointed::Elsewhere, |name| Pointed::At(name.to_owned())))
+    }
+
+    /// Returns where a file lies that is read through a link of this folder, `current` or a door: no
+    /// link is on the way there.
+    pub(super) fn active(&self, through: &str, file: File) -> Result<Option<PathBuf>, Trouble> {
+        let first = self.pointed(through)?;
+        let last = match first {
+            Pointed::At(name) if name == CURRENT && through != CURRENT => self.pointed(CURRENT)?,
+            first => first,
+        };
+        Ok(match last {
+            Pointed::At(name) if name != CURRENT => Some(self.file(&name, file)),
+            Pointed::At(_) | Pointed::Led(_) | Pointed::Nowhere | Pointed::Elsewhere => None,
+        })
     }
 
     /// Returns the names in the folder; none if there is no folder.
@@ -309,7 +322,7 @@ pub(super) type Found = (fs::Metadata, Zeroizing<Vec<u8>>);
 /// Reads a file of at most [`MAX_FILE_LEN`] bytes; nothing if there is none.
 pub(super) fn read(path: &Path) -> Result<Option<Found>, Trouble> {
     let failed = |error| Trouble::disk("read", path, error);
-    let file = match open(path) {
+    let file = match walk::file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(failed)?,
     };
@@ -329,25 +342,11 @@ fn is_own_directory(path: &Path) -> Result<bool, Trouble> {
     Ok(metadata.map_err(|error| Trouble::disk("look at", path, error))?.is_dir())
 }
 
-/// Opens a file for reading without waiting: a pipe that nobody writes into is no file of ours, and
-/// must not hold up its target for ever.
-pub(super) fn open(path: &Path) -> io::Result<fs::File> {
-    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
-    fs::OpenOptions::new().read(true).custom_flags(flags).open(path)
-}
-
 fn names(path: &Path) -> Result<Vec<String>, Trouble> {
-    let failed = |error| Trouble::disk("list", path, error);
-    let entries = match fs::read_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(failed)?,
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+    match walk::names(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        other => other.map_err(|error| Trouble::disk("list", path, error)),
     }
-    names.sort();
-    Ok(names)
 }
 
 /// Returns whether this can name the folder of a certificate.

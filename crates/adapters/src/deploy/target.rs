@@ -109,7 +109,11 @@ impl Target {
     pub(super) async fn inspect(&self, certificate: &Name) -> Result<Installed, Trouble> {
         let layout = self.layout(certificate)?;
         let Read { groups, remarks } = self.read(certificate, false).await?;
-        spawn_blocking(move || install::inspect(&layout, &groups, remarks)).await?
+        let take_over = match &self.settings {
+            TargetSettings::Files(files) => files.take_over,
+            TargetSettings::Nginx(nginx) => nginx.take_over,
+        };
+        spawn_blocking(move || install::inspect(&layout, &groups, take_over, remarks)).await?
     }
 
     /// Makes active again what was before this activation, unless that would be worse: there was

@@ -7,6 +7,8 @@ use perennial_core::words::{Blame, Failure, FailureKind, Name};
 use perennial_wire::program::ProgramError;
 use perennial_wire::shelf::ShelfError;
 
+use super::walk;
+
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
@@ -76,6 +78,11 @@ impl Trouble {
 
     pub(super) fn disk(what: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Disk { what, path: path.to_owned(), source }
+    }
+
+    /// Returns whether a link is on the way that is not followed.
+    pub(super) fn is_planted(&self) -> bool {
+        matches!(self, Self::Disk { source, .. } if walk::is_planted(source))
     }
 
     /// Says what kind of failure it is and whose fault.

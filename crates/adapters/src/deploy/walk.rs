@@ -12,12 +12,13 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, readlinkat, statat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
 
 /// How many links are followed on one way; the kernel's own bound.
@@ -28,6 +29,19 @@ const MAX_LINKS: usize = 40;
 const PASS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW);
 #[cfg(not(target_os = "linux"))]
 const PASS: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW);
+
+/// Nothing waits for whoever might write into a pipe, and nothing that was swapped for a link is read.
+const READ: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::CLOEXEC);
+
+const LIST: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// How many names one directory may have: a target's has a handful.
+const MAX_NAMES: usize = 10_000;
 
 /// Opens the directory in which the last name of a path is, and returns that name.
 pub(super) fn parent(path: &Path) -> io::Result<(OwnedFd, &OsStr)> {
@@ -45,43 +59,133 @@ pub(super) fn check(path: &Path) -> io::Result<()> {
 
 /// Opens a directory.
 pub(super) fn directory(path: &Path) -> io::Result<OwnedFd> {
-    if !path.is_absolute() {
-        return Err(Errno::INVAL.into());
+    let mut way = Way::new(path)?;
+    while let Some(name) = way.ahead.pop_front() {
+        way.step(path, &name)?;
     }
-    let mut at = root()?;
-    let mut ahead: VecDeque<OsString> = names(path).collect();
-    let (mut is_vouched, mut links) = (true, 0);
-    while let Some(name) = ahead.pop_front() {
-        is_vouched = is_vouched && vouched(&at, &name)?;
-        match openat(&at, &name, PASS | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(next) => at = next,
-            Err(Errno::NOTDIR | Errno::LOOP) => {
-                let to = link(&at, &name)?;
-                links += 1;
-                if !is_vouched {
-                    return Err(planted(path, &name));
-                }
-                if links > MAX_LINKS {
-                    return Err(Errno::LOOP.into());
-                }
-                if to.is_absolute() {
-                    at = root()?;
-                }
-                for name in names(&to).rev() {
-                    ahead.push_front(name);
-                }
+    Ok(way.at)
+}
+
+/// Opens a file for reading. A link in its place is followed as one on the way is; what is no file,
+/// a device or a pipe, is not opened at all.
+pub(super) fn file(path: &Path) -> io::Result<fs::File> {
+    let mut way = Way::new(path)?;
+    while let Some(name) = way.ahead.pop_front() {
+        if !way.ahead.is_empty() {
+            way.step(path, &name)?;
+            continue;
+        }
+        match FileType::from_raw_mode(statat(&way.at, &name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode) {
+            FileType::Symlink => {
+                way.is_vouched = way.is_vouched && vouched(&way.at, &name)?;
+                way.follow(path, &name)?;
             }
-            Err(error) => return Err(error.into()),
+            FileType::RegularFile => return Ok(openat(way.at, name, READ, Mode::empty())?.into()),
+            FileType::Directory => return Err(Errno::ISDIR.into()),
+            _ => return Err(Errno::INVAL.into()),
         }
     }
-    Ok(at)
+    Err(Errno::ISDIR.into())
+}
+
+/// Reads what lies at a path itself: what a link says, or that it is none.
+pub(super) fn lies(path: &Path) -> io::Result<Lies> {
+    let (dir, name) = parent(path)?;
+    match readlinkat(&dir, name, Vec::new()) {
+        Ok(to) => return Ok(Lies::Link(OsString::from_vec(to.into_bytes()).into())),
+        Err(Errno::INVAL) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let mode = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode;
+    Ok(if FileType::from_raw_mode(mode) == FileType::Directory {
+        Lies::Directory
+    } else {
+        Lies::File
+    })
+}
+
+/// What lies at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Lies {
+    /// A link, which says this.
+    Link(PathBuf),
+    Directory,
+    /// A file, or whatever else is no link and no directory.
+    File,
+}
+
+/// Returns the names in a directory, sorted.
+pub(super) fn names(path: &Path) -> io::Result<Vec<String>> {
+    let dir = openat(directory(path)?, ".", LIST, Mode::empty())?;
+    let mut names = Vec::new();
+    for entry in Dir::read_from(&dir)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name == "." || name == ".." {
+            continue;
+        }
+        if names.len() == MAX_NAMES {
+            return Err(io::Error::other(format!("there are more than {MAX_NAMES} names in it")));
+        }
+        names.push(name);
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A way that is being gone.
+struct Way {
+    at: OwnedFd,
+    ahead: VecDeque<OsString>,
+    /// Whether links are followed still.
+    is_vouched: bool,
+    links: usize,
+}
+
+impl Way {
+    fn new(path: &Path) -> io::Result<Self> {
+        if !path.is_absolute() {
+            return Err(Errno::INVAL.into());
+        }
+        Ok(Self { at: root()?, ahead: names_of(path).collect(), is_vouched: true, links: 0 })
+    }
+
+    /// Goes into a directory, or on where a link leads.
+    fn step(&mut self, path: &Path, name: &OsStr) -> io::Result<()> {
+        self.is_vouched = self.is_vouched && vouched(&self.at, name)?;
+        match openat(&self.at, name, PASS | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(next) => {
+                self.at = next;
+                Ok(())
+            }
+            Err(Errno::NOTDIR | Errno::LOOP) => self.follow(path, name),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn follow(&mut self, path: &Path, name: &OsStr) -> io::Result<()> {
+        let to = link(&self.at, name)?;
+        self.links += 1;
+        if !self.is_vouched {
+            return Err(planted(path, name));
+        }
+        if self.links > MAX_LINKS {
+            return Err(Errno::LOOP.into());
+        }
+        if to.is_absolute() {
+            self.at = root()?;
+        }
+        for name in names_of(&to).rev() {
+            self.ahead.push_front(name);
+        }
+        Ok(())
+    }
 }
 
 fn root() -> io::Result<OwnedFd> {
     Ok(openat(CWD, "/", PASS | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-fn names(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
+fn names_of(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
     path.components().filter_map(|component| match component {
         Component::Normal(name) => Some(name.to_owned()),
         Component::ParentDir => Some("..".into()),
@@ -129,13 +233,13 @@ fn planted(path: &Path, name: &OsStr) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, Planted { name, path })
 }
 
-fn is_planted(error: &io::Error) -> bool {
+/// Returns whether a way was not gone for a link on it that is not followed.
+pub(super) fn is_planted(error: &io::Error) -> bool {
     error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Planted>)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
     use super::*;
@@ -165,6 +269,30 @@ mod tests {
         let error = directory(&path("file/deep")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
         assert_eq!(directory(Path::new("real")).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn files_are_read_through_links_that_nobody_else_could_put_and_nothing_else_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let read = |name: &str| file(&path(name)).and_then(io::read_to_string);
+        fs::create_dir_all(path("archive")).unwrap();
+        fs::create_dir_all(path("live")).unwrap();
+        fs::write(path("archive/cert1.pem"), "leaf").unwrap();
+        symlink("../archive/cert1.pem", path("live/cert.pem")).unwrap();
+        symlink("round", path("live/round")).unwrap();
+        symlink("../archive/gone.pem", path("live/gone.pem")).unwrap();
+        rustix::fs::mkfifoat(CWD, path("live/pipe"), Mode::RUSR).unwrap();
+        assert_eq!(read("live/cert.pem").unwrap(), "leaf");
+        assert_eq!(read("live/gone.pem").unwrap_err().kind(), io::ErrorKind::NotFound);
+        for name in ["live/round", "live/pipe", "live", "live/..", "live/cert.pem/x"] {
+            assert!(read(name).is_err(), "{name}");
+        }
+        mode(&path("live"), 0o777);
+        let error = read("live/cert.pem").unwrap_err();
+        assert!(is_planted(&error), "{error}");
+        assert_eq!(read("archive/cert1.pem").unwrap(), "leaf");
+        assert_eq!(names(&path("live")).unwrap(), ["cert.pem", "gone.pem", "pipe", "round"]);
     }
 
     #[test]

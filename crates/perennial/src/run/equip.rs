@@ -279,6 +279,7 @@ fn targets(intent: &Intent, settings: &Settings) -> BTreeMap<Name, TargetSetting
         };
         let dir = declared.dir.clone();
         let former = former_names(intent);
+        let take_over = intent.targets.get(name).is_some_and(|target| target.take_over);
         let made = match &declared.recipe {
             TargetRecipe::Files { paths, validate, reload } => {
                 TargetSettings::Files(FilesSettings {
@@ -291,6 +292,7 @@ fn targets(intent: &Intent, settings: &Settings) -> BTreeMap<Name, TargetSetting
                     },
                     former,
                     access,
+                    take_over,
                     validate: program(validate.as_deref()),
                     reload: program(reload.as_deref()),
                 })
@@ -303,6 +305,7 @@ fn targets(intent: &Intent, settings: &Settings) -> BTreeMap<Name, TargetSetting
                     dir,
                     former,
                     access,
+                    take_over,
                     certificates: certificates_of(intent, name),
                     limit: COMMAND_LIMIT,
                 })

@@ -25,7 +25,7 @@ use perennial_core::words::{Identifier, Name};
 use perennial_wire::program::Program;
 
 use super::access::AccessSettings;
-use super::door::{Group, Owned, Read};
+use super::door::{Group, Read};
 use super::layout::{CURRENT, File, Layout};
 use super::trouble::Trouble;
 use block::{Block, blocks};
@@ -46,6 +46,8 @@ pub struct NginxSettings {
     pub former: BTreeMap<Name, Name>,
     /// Owner, group and modes.
     pub access: AccessSettings,
+    /// Whether what others put there may be replaced.
+    pub take_over: bool,
     /// The certificates that this target takes, with their names: they decide which server blocks
     /// are whose.
     pub certificates: BTreeMap<Name, Arc<[Identifier]>>,
@@ -152,7 +154,7 @@ impl Nginx {
         for block in &own {
             for (leaf, key) in &block.pairs {
                 let group = group(leaf, key);
-                if take_over && group.owned(layout)? == Owned::Foreign {
+                if take_over && group.owned(layout)?.is_others() {
                     may_take_over(block, leaf, key, &others)?;
                 }
                 groups.insert(group);

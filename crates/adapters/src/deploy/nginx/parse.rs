@@ -3,11 +3,12 @@
 //! Bounded: how deep blocks and includes may nest, how many files, how many bytes. An include that
 //! runs in a circle ends at the depth.
 
-use std::io::Read as _;
+use std::fs;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::layout::open;
 use super::super::trouble::Trouble;
 use super::glob::{glob, is_pattern};
 use super::lex::{Kind, Token, lex};
@@ -149,6 +150,13 @@ enum Inside {
     Block,
 }
 
+/// Opens a file, whoever it belongs to, as nginx does, but without waiting: a pipe that nobody writes
+/// into must not hold up its target for ever.
+fn open(path: &Path) -> io::Result<fs::File> {
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    fs::OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
 /// Says where a configuration cannot be understood, and why.
 pub(super) fn config(path: &Path, line: usize, reason: &str) -> Trouble {
     Trouble::Config { path: path.to_owned(), line, reason: reason.to_owned() }
@@ -165,8 +173,6 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     /// Writes directives on one line.

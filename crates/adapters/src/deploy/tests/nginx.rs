@@ -23,6 +23,7 @@ fn settings(world: &World, nginx: &Nginx) -> NginxSettings {
         prefix: Some(nginx.dir().to_owned()),
         dir: world.path("live"),
         access: AccessSettings::default(),
+        take_over: false,
         certificates: BTreeMap::from([(www(), names.into())]),
         limit: Duration::from_secs(20),
     }

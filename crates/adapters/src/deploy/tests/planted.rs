@@ -13,6 +13,7 @@ use super::super::layout::{File, Layout};
 use super::super::step::Writer;
 use super::super::trouble::Trouble;
 use super::world::{World, id, www};
+use perennial_core::words::Installed;
 
 /// How many deployments somebody interferes with: a second's worth.
 const DEPLOYMENTS: u16 = 2000;
@@ -89,25 +90,74 @@ fn a_link_in_the_place_of_the_folder_is_refused_with_its_name() {
     assert!(told.contains("`www` on the way to") && told.contains("not followed"), "{told}");
 }
 
+/// Looks, and returns what was found or why nothing was.
+fn look(world: &World, take_over: bool) -> Result<Installed, String> {
+    let layout = Layout::new(&world.path("live"), &www()).unwrap();
+    let groups = [Group::new(vec![(File::Fullchain, world.path("live/etc/www.pem"))])];
+    let looked = install::inspect(&layout, &groups, take_over, Vec::new());
+    looked.map_err(|trouble| trouble.to_string())
+}
+
 #[test]
 fn a_way_that_would_be_refused_is_told_by_the_first_look() {
-    let told = |world: &World| {
-        let layout = Layout::new(&world.path("live"), &www()).unwrap();
-        let groups = [Group::new(vec![(File::Fullchain, world.path("live/etc/www.pem"))])];
-        let looked = install::inspect(&layout, &groups, Vec::new());
-        looked.err().map(|trouble| trouble.to_string()).unwrap_or_default()
-    };
     let world = open_world();
-    assert_eq!(told(&world), "", "what is not there yet is no trouble");
+    assert!(look(&world, true).is_ok(), "what is not there yet is no trouble");
     let etc = world.path("live/etc");
     symlink(world.path("outside/etc"), &etc).unwrap();
-    assert_eq!(told(&world), "", "what is somebody else's is not written");
-    fs::remove_file(world.path("outside/etc/www.pem")).unwrap();
-    let cause = told(&world);
+    let cause = look(&world, true).unwrap_err();
     assert!(cause.starts_with(&format!("write below `{}`: `etc` on", etc.display())), "{cause}");
     fs::remove_file(etc).unwrap();
     symlink(world.path("outside/www"), world.path("live/www")).unwrap();
-    assert!(told(&world).contains("`www` on the way to"), "{}", told(&world));
+    for take_over in [false, true] {
+        let cause = look(&world, take_over).unwrap_err();
+        assert!(cause.contains("`www` on the way to"), "{cause}");
+    }
+}
+
+#[test]
+fn what_others_link_to_is_not_read_and_left_alone_unless_it_is_to_be_taken_over() {
+    let world = open_world();
+    world.write("outside/etc/www.pem", &world.bundles.fullchain(2));
+    fs::create_dir(world.path("live/etc")).unwrap();
+    fs::copy(world.path("outside/etc/www.pem"), world.path("live/etc/www.pem")).unwrap();
+    let found = look(&world, true).unwrap();
+    assert!(found.leaf.is_some() && !found.ours, "a file needs no link: {found:?}");
+
+    fs::remove_file(world.path("live/etc/www.pem")).unwrap();
+    symlink(world.path("outside/etc/www.pem"), world.path("live/etc/www.pem")).unwrap();
+    let planted_file = look(&world, false).unwrap();
+    fs::remove_dir_all(world.path("live/etc")).unwrap();
+    symlink(world.path("outside/etc"), world.path("live/etc")).unwrap();
+    let planted_directory = look(&world, false).unwrap();
+    for (found, name) in [(planted_file, "www.pem"), (planted_directory, "etc")] {
+        assert!(found.leaf.is_none() && !found.ours, "{found:?}");
+        let [remark] = &*found.remarks else { panic!("{found:?}") };
+        assert!(remark.contains(&format!("`{name}` on the way to")), "{remark}");
+    }
+    // Another group is done without it.
+    stage(&world, 1).unwrap();
+    let layout = Layout::new(&world.path("live"), &www()).unwrap();
+    let veiled = Group::new(vec![(File::Fullchain, world.path("live/etc/www.pem"))]);
+    let own = Group::new(vec![(File::Fullchain, world.path("own/www.pem"))]);
+    fs::create_dir(world.path("own")).unwrap();
+    let groups = [veiled.clone(), own];
+    let mut writer = Writer::default();
+    install::switch(&mut writer, &layout, id(1), &groups, false).unwrap();
+    let refused = install::switch(&mut writer, &layout, id(1), &[veiled], false).unwrap_err();
+    assert!(refused.to_string().contains("not followed"), "{refused}");
+    let found = install::inspect(&layout, &groups, false, Vec::new()).unwrap();
+    assert_eq!(found.leaf.unwrap().fingerprint, world.bundles.leaf(1));
+    assert!(found.ours);
+}
+
+#[test]
+fn what_is_ours_is_read_below_a_directory_that_others_may_change() {
+    let world = open_world();
+    fs::create_dir(world.path("live/etc")).unwrap();
+    stage(&world, 1).and_then(|()| switch(&world, 1)).unwrap();
+    let found = look(&world, false).unwrap();
+    assert_eq!(found.leaf.unwrap().fingerprint, world.bundles.leaf(1));
+    assert!(found.ours && found.remarks.is_empty());
 }
 
 #[test]

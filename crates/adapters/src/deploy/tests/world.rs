@@ -131,6 +131,7 @@ impl World {
             paths: PublicPaths::default(),
             former: BTreeMap::new(),
             access: AccessSettings::default(),
+            take_over: false,
             validate: None,
             reload: None,
         }
