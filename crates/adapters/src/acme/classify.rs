@@ -17,6 +17,8 @@
 //!   more could never be renewed otherwise.
 //! - A problem about names may not say which: the order's first name is blamed, so that the blame
 //!   stays on what shares that name and does not spread to the whole account.
+//! - A CA that is down may say until when. Whoever would begin something waits for that, but an hour
+//!   at the most: maintenance pages promise much, and a CA that is back earlier is wanted earlier.
 //! - 404 means "gone" only where something of ours was asked for.
 
 use jiff::{SignedDuration, Timestamp};
@@ -60,6 +62,11 @@ impl Step {
     /// Returns whether this step changes something at the CA.
     const fn is_act(self) -> bool {
         matches!(self, Self::NewAccount | Self::NewOrder | Self::Respond | Self::Finalize)
+    }
+
+    /// Returns whether nothing was begun before this step.
+    const fn is_beginning(self) -> bool {
+        matches!(self, Self::NewAccount | Self::NewOrder)
     }
 
     /// Returns whether this step asks for something that the CA once gave us.
@@ -177,6 +184,7 @@ fn refused(
         (kind, _) => (kind, blame),
     };
     let kind = when_limited(kind, &problem, said, now);
+    let kind = when_busy(kind, step, answer.status, said, now);
     let blame = match kind {
         FailureKind::Gone => blame,
         _ => narrow(blame, &problem, attempt),
@@ -201,7 +209,25 @@ fn by_status(
         // No problem document: whoever refuses stands before the CA and knows no accounts.
         _ if status == 429 => (FailureKind::RateLimited { until: until(said, now) }, blame),
         FailureKind::Unauthorized if !step.is_about_ours() && !step.is_act() => by_place(attempt),
-        kind => (kind, blame),
+        kind => (when_busy(kind, step, status, said, now), blame),
+    }
+}
+
+/// Puts the moment into a CA's own trouble that it says the end of, where nothing is lost by waiting:
+/// an order that was begun is gone on with as soon as it can be.
+//= https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+fn when_busy(
+    kind: FailureKind,
+    step: Step,
+    status: u16,
+    said: Option<Timestamp>,
+    now: Timestamp,
+) -> FailureKind {
+    match (kind, said) {
+        (FailureKind::Transient, Some(at)) if status >= 500 && step.is_beginning() => {
+            FailureKind::RateLimited { until: Clamp::BUSY.apply(at, now) }
+        }
+        (kind, _) => kind,
     }
 }
 

@@ -37,6 +37,10 @@ impl Clamp {
     pub(super) const REFUSAL: Self =
         Self { least: SignedDuration::from_secs(1), most: SignedDuration::from_hours(8 * 24) };
 
+    /// For a CA that is down: nobody is kept away for longer by a page that promises nothing sooner.
+    pub(super) const BUSY: Self =
+        Self { least: SignedDuration::from_secs(1), most: SignedDuration::from_hours(1) };
+
     /// Moves a moment into the allowed span from now.
     pub(super) fn apply(self, moment: Timestamp, now: Timestamp) -> Timestamp {
         moment.clamp(after(now, self.least), after(now, self.most))

@@ -189,6 +189,7 @@ fn hindrance(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decisio
 pub(super) fn code_of(failure: &Failure) -> Code {
     let problem = failure.problem.as_ref().map(|problem| &*problem.kind);
     match (&failure.blame, failure.kind) {
+        (Blame::Issuer(_), FailureKind::RateLimited { .. }) => Code::CaFailing,
         (_, FailureKind::RateLimited { .. }) => Code::CaRateLimited,
         (_, FailureKind::Gone | FailureKind::AccountUnknown | FailureKind::AlreadyReplaced) => {
             Code::OrderGone

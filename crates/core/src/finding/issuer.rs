@@ -14,6 +14,8 @@ pub fn of_issuer(cx: &Context<'_>, name: &Name, issuer: &Issuer, decision: &mut 
         && (issuer.health.failures > 0 || issuer.health.is_limited(cx.now))
     {
         let code = match (&failure.blame, failure.kind) {
+            // It is down, and says until when.
+            (Blame::Issuer(_), FailureKind::RateLimited { .. }) => Code::CaFailing,
             (_, FailureKind::RateLimited { .. }) => Code::CaRateLimited,
             (Blame::Ourselves, _) => Code::OurselvesFailing,
             (_, FailureKind::Refused | FailureKind::Unauthorized | FailureKind::Gone) => {

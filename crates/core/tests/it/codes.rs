@@ -86,8 +86,11 @@ fn what_fails_at_the_ca_has_a_code() {
     let is_order: fn(&ActKind) -> bool = |act| matches!(act, ActKind::NewOrder { .. });
     let ca = || Blame::Issuer(Name::new("ca"));
     let until = after(begin(), days(4000));
-    let limited = failure(FailureKind::RateLimited { until }, ca());
-    assert_told(&failing(is_order, &limited), Code::CaRateLimited);
+    let limited = |blame| failure(FailureKind::RateLimited { until }, blame);
+    let account = Blame::Account(Name::new("ca"));
+    assert_told(&failing(is_order, &limited(account)), Code::CaRateLimited);
+    // It is down, and says until when.
+    assert_told(&failing(is_order, &limited(ca())), Code::CaFailing);
     assert_told(&failing(is_order, &failure(FailureKind::Refused, ca())), Code::CaRefuses);
     let own = failure(FailureKind::Refused, Blame::Ourselves);
     assert_told(&failing(is_order, &own), Code::OurselvesFailing);
