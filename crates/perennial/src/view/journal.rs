@@ -13,7 +13,7 @@ use perennial_core::event::{
 };
 use perennial_core::finding::Severity;
 use perennial_core::record::{Record, Stream, StreamKind};
-use perennial_core::words::{AuthorizationStatus, LeafFacts, SightState};
+use perennial_core::words::{AuthorizationFacts, AuthorizationStatus, LeafFacts, SightState};
 use serde::Serialize;
 
 use super::{Paint, act, moment, safe, shorten};
@@ -180,7 +180,7 @@ fn tell(kind: StreamKind, event: &Event) -> Told {
         }
         Event::IssuerDeclared(spec) => Told::main(format!("declared, at {}", spec.directory)),
         Event::SolverDeclared(spec) => Told::main(format!("declared, for {}", spec.kind.as_str())),
-        Event::TargetDeclared(_) => Told::main("declared"),
+        Event::TargetDeclared(_) => Told::main("declared, as a place to install at"),
         Event::CertificateDeclared(spec) => {
             Told::main(format!("declared, for {}", act::list(&spec.identifiers)))
         }
@@ -276,9 +276,9 @@ fn tell_of_order(event: &Event) -> Told {
             Told::detail(format!("the order is {}", act::order(facts.status)))
         }
         Event::AuthorizationSeen(facts) => match facts.status {
-            AuthorizationStatus::Valid => Told::main(format!("{} is proven", facts.identifier)),
+            AuthorizationStatus::Valid => Told::main(format!("{} is proven", proven(facts))),
             AuthorizationStatus::Pending => {
-                Told::detail(format!("{} is to be proven", facts.identifier))
+                Told::detail(format!("{} is to be proven", proven(facts)))
             }
             AuthorizationStatus::Invalid
             | AuthorizationStatus::Deactivated
@@ -336,6 +336,29 @@ fn hold_overruled(overruled: &HoldOverruled) -> Told {
     Told::bad(Severity::Warning, text)
 }
 
+/// Returns which name an authorization is for: that of a wildcard names what is above it.
+fn proven(facts: &AuthorizationFacts) -> String {
+    let star = if facts.wildcard { "*." } else { "" };
+    format!("{star}{}", facts.identifier)
+}
+
+/// Says what is wrong at an address.
+const fn state_text(state: SightState) -> &'static str {
+    match state {
+        SightState::Ok => "is well",
+        SightState::Expired => "shows an expired leaf",
+        SightState::NotYetValid => "shows a leaf that is not valid yet",
+        SightState::NameMismatch => "shows a leaf for other names",
+        SightState::Untrusted => "shows a leaf that clients do not trust",
+        SightState::IncompleteChain => "does not send the whole chain",
+        SightState::Revoked => "shows a revoked leaf",
+        SightState::Unreachable => "cannot be reached",
+        SightState::NoTls => "speaks no TLS",
+        SightState::ClientCertificateDemanded => "demands a client certificate",
+        SightState::CannotLook => "cannot be looked at from here",
+    }
+}
+
 fn endpoint_seen(seen: &EndpointSeen) -> Told {
     let place = format!("{}:{}", seen.endpoint.server_name, seen.endpoint.port);
     let sight = match &seen.sight {
@@ -349,10 +372,8 @@ fn endpoint_seen(seen: &EndpointSeen) -> Told {
         .iter()
         .find(|h| !matches!(h.state, SightState::Ok | SightState::CannotLook));
     if let Some(bad) = bad {
-        let state = serde_json::to_value(bad.state).unwrap_or_default();
-        let state = state.as_str().unwrap_or_default().replace('-', " ");
-        let text =
-            format!("{place}: {good} of {all} addresses are well; {} is {state}", bad.address);
+        let state = state_text(bad.state);
+        let text = format!("{place}: {good} of {all} addresses are well; {} {state}", bad.address);
         return Told::bad(Severity::Notice, text);
     }
     let leaf = sight.handshakes.iter().find_map(|handshake| handshake.leaf.as_ref());

@@ -388,7 +388,7 @@ fn the_journal_tells_a_story() {
     let expected = "
 2026-11-01 10:00:00  perennial           perennial 0.1.0 started
 2026-11-01 10:00:01  issuer/letsencrypt  declared, at https://acme-v02.api.letsencrypt.org/directory
-2026-11-01 10:00:02  target/web          declared
+2026-11-01 10:00:02  target/web          declared, as a place to install at
 2026-11-01 10:00:03  solver/http         declared, for http-01
 2026-11-01 10:00:04  new                 declared, for new.example.org
 2026-11-01 10:00:05  shop                declared, for shop.example.org
@@ -399,7 +399,7 @@ fn the_journal_tells_a_story() {
 2026-11-01 10:00:13  www                 seen at example.org:443, 2 of 2 addresses: a leaf of Let's Encrypt YE1 until 2027-01-18 09:00 UTC
 2026-11-01 10:00:14  www                 seen at www.example.org:443, 2 of 2 addresses: a leaf of Let's Encrypt YE1 until 2027-01-18 09:00 UTC
 2026-11-01 10:00:16  shop                adopted a leaf of Let's Encrypt YE1 until 2026-11-24 09:00 UTC
-2026-11-01 10:00:17  shop                shop.example.org:443: 1 of 2 addresses are well; [2001:db8::10]:443 is expired
+2026-11-01 10:00:17  shop                shop.example.org:443: 1 of 2 addresses are well; [2001:db8::10]:443 shows an expired leaf
 2026-11-01 10:00:18  shop                finding target.not-reloaded shop.example.org:443 [[2001:db8::10]:443]: serves a leaf until 2026-11-24T09:00:00Z; reload the server by hand and check the target's `reload` command
 2026-11-01 10:00:20  new                 new.example.org:443: could not prove new.example.org to letsencrypt: the CA saw 404 at http://new.example.org/\u{fffd}[2J
 2026-11-01 10:00:21  new                 renewing new.example.org at letsencrypt: no valid leaf covers them

@@ -232,7 +232,7 @@ fn the_journal_is_shown_by_subject_and_as_json() {
         "perennial           perennial 0.1.0 started",
         "issuer/letsencrypt  declared, at https://acme-v02.api.letsencrypt.org/directory",
         "solver/http         declared, for http-01",
-        "target/web          declared",
+        "target/web          declared, as a place to install at",
         "www                 declared, for www.example.org",
         "perennial           took on a configuration with 1 certificate",
     ];

@@ -38,6 +38,12 @@ const INTERMEDIATE_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365 * 
 
 const ROOT_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365 * 20);
 
+/// What roots are called.
+const ROOT: &str = "Root X1";
+
+/// What intermediates are called.
+const INTERMEDIATE: &str = "YE1";
+
 impl Authority {
     /// Makes a root and an intermediate.
     pub(super) fn new(name: &str, list_url: &str, now: Timestamp) -> Result<Self, SandboxError> {
@@ -48,14 +54,12 @@ impl Authority {
     fn make(name: &str, list_url: &str, now: Timestamp) -> Result<Self, rcgen::Error> {
         let begins = after(now, SignedDuration::from_hours(-24));
         let root_key = KeyPair::generate()?;
-        let root_name = format!("{name} Root X1");
-        let root_params = authority(&root_name, begins, after(now, ROOT_LIFE));
+        let root_params = authority(name, ROOT, begins, after(now, ROOT_LIFE));
         let root = root_params.self_signed(&root_key)?;
         let root_issuer = Issuer::new(root_params, root_key);
         let key = KeyPair::generate()?;
-        let name = format!("{name} YE1");
         let not_after = after(now, INTERMEDIATE_LIFE);
-        let params = authority(&name, begins, not_after);
+        let params = authority(name, INTERMEDIATE, begins, not_after);
         let intermediate = params.signed_by(&key, &root_issuer)?;
         let key_id = params.key_identifier(&key);
         let (root_pem, intermediate_pem) = (root.pem(), intermediate.pem());
@@ -65,8 +69,8 @@ impl Authority {
             root_pem,
             intermediate_pem,
             key_id,
-            name,
-            root_name,
+            name: format!("{name} {INTERMEDIATE}"),
+            root_name: format!("{name} {ROOT}"),
             not_after,
             list_url,
             issuer,
@@ -132,10 +136,11 @@ impl Authority {
     }
 }
 
-fn authority(name: &str, begins: Timestamp, ends: Timestamp) -> CertificateParams {
+/// Named as Let's Encrypt names its own: who it is stands in the organization alone.
+fn authority(ca: &str, name: &str, begins: Timestamp, ends: Timestamp) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::OrganizationName, "Perennial Sandbox");
+    params.distinguished_name.push(DnType::OrganizationName, ca);
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -167,7 +172,7 @@ impl ApiIdentity {
         let root_key = KeyPair::generate()?;
         let defaults = CertificateParams::default();
         let mut root_params =
-            authority("Sandbox API Root", Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+            authority("Sandbox", "API Root", Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
         (root_params.not_before, root_params.not_after) = (defaults.not_before, defaults.not_after);
         let root = root_params.self_signed(&root_key)?;
         let names = ["127.0.0.1", "::1", "localhost"].map(String::from);

@@ -183,6 +183,8 @@ fn stores(facts: &Facts, paper: &mut Paper) {
     for seen in &facts.stores {
         match seen.state {
             SightState::Untrusted | SightState::IncompleteChain => wrong.push(seen.store.as_str()),
+            // Whatever the chain may lead to: the name came first.
+            SightState::NameMismatch => {}
             _ => fine.push(seen.store.as_str()),
         }
     }
