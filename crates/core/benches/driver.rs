@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::action::{Ask, AskKind, Outcome, Reply};
 use perennial_core::driver::{Driver, Input, Loader, Step};
+use perennial_core::event::Event;
 use perennial_core::record::{Receipt, Record, Stream, StreamKind};
 use perennial_core::words::{Handshake, Name, Sight, SightState, after};
 use serde_json::{Value, json};
@@ -51,8 +52,8 @@ impl Life {
         ];
         let checkpoint = |kind, name: &str| {
             let stream = Stream::new(kind, Name::new(name));
-            let state = state.checkpoint(&stream).unwrap().state;
-            as_record(stream, &state)
+            let body = Event::Checkpoint(state.checkpoint(&stream).unwrap()).body();
+            as_record(stream, body)
         };
         let mut shared: Vec<Record> =
             shared.into_iter().map(|(kind, name)| checkpoint(kind, name)).collect();
@@ -60,7 +61,7 @@ impl Life {
         second.stream.name = Name::new("web2");
         shared.push(second);
         let shop = Stream::new(StreamKind::Certificate, Name::new("shop"));
-        let template = widened(&state.checkpoint(&shop).unwrap().state);
+        let template = widened(&Event::Checkpoint(state.checkpoint(&shop).unwrap()).body());
         Self { shared, template, now: after(records[end].at, SignedDuration::from_secs(60)) }
     }
 
@@ -75,7 +76,7 @@ impl Life {
             let make = |number: &usize| {
                 let name = format!("c{number:07}");
                 let stream = Stream::new(StreamKind::Certificate, Name::new(&name));
-                as_record(stream, &template.replace("shop", &name))
+                as_record(stream, template.replace("shop", &name))
             };
             let records: Vec<Record> = numbers.iter().map(make).collect();
             let begun = on_processor();
@@ -88,30 +89,30 @@ impl Life {
     }
 }
 
-/// Gives a certificate five names, two targets and two endpoints.
-fn widened(state: &str) -> String {
-    let mut value: Value = serde_json::from_str(state).unwrap();
+/// Gives the certificate of a checkpoint five names, two targets and two endpoints.
+fn widened(checkpoint: &str) -> String {
+    let mut value: Value = serde_json::from_str(checkpoint).unwrap();
+    let state = &mut value["state"]["certificate"];
     let names = json!(["a.shop.test", "b.shop.test", "c.shop.test", "d.shop.test", "shop.test"]);
-    value["spec"]["identifiers"] = names.clone();
-    value["leaf"]["facts"]["identifiers"] = names;
-    let facts = value["leaf"]["facts"].clone();
-    value["spec"]["targets"] = json!(["web1", "web2"]);
-    let mut ledger = value["targets"][0].clone();
-    ledger["found"] = json!({"leaf": {"facts": facts, "ours": true, "key_matches": true}});
-    let mut second = ledger.clone();
-    second["target"] = json!("web2");
-    value["targets"] = json!([ledger, second]);
-    let endpoint = value["spec"]["endpoints"][0].clone();
+    let own = &mut state["own"];
+    own["spec"]["identifiers"] = names.clone();
+    own["leaf"]["facts"]["identifiers"] = names;
+    own["spec"]["targets"] = json!(["web1", "web2"]);
+    let endpoint = own["spec"]["endpoints"][0].clone();
     let mut other = endpoint.clone();
     other["server_name"] = json!("a.shop.test");
-    value["spec"]["endpoints"] = json!([endpoint, other]);
-    let shown = value["endpoints"][0].clone();
-    value["endpoints"] = json!([shown, shown]);
+    own["spec"]["endpoints"] = json!([endpoint, other]);
+    let mut ledger = state["targets"][0].clone();
+    ledger["found"] = json!({"leaf": {"facts": 0, "ours": true, "key_matches": true}});
+    let mut second = ledger.clone();
+    second["target"] = json!("web2");
+    state["targets"] = json!([ledger, second]);
+    let shown = state["endpoints"][0].clone();
+    state["endpoints"] = json!([shown, shown]);
     value.to_string()
 }
 
-fn as_record(stream: Stream, state: &str) -> Record {
-    let body = json!({"shape": 1, "state": state}).to_string().into();
+fn as_record(stream: Stream, body: String) -> Record {
     Record {
         version: 100,
         at: Timestamp::UNIX_EPOCH,
@@ -120,7 +121,7 @@ fn as_record(stream: Stream, state: &str) -> Record {
         must_understand: true,
         shard: stream.shard(),
         epoch: 1,
-        body,
+        body: body.into(),
         stream,
     }
 }
@@ -244,12 +245,13 @@ fn acting(driver: &mut Driver, count: usize, now: Timestamp) {
 /// Many wait for one issuer: how long admitting the next one takes.
 fn waiting(life: &Life, count: usize) {
     let mut value: Value = serde_json::from_str(&life.template).unwrap();
+    let own = &mut value["state"]["certificate"]["own"];
     let plan = json!({
-        "issuer": "ca", "identifiers": value["spec"]["identifiers"], "key": "certificate/shop/2",
+        "issuer": "ca", "identifiers": own["spec"]["identifiers"], "key": "certificate/shop/2",
         "profile": null, "replaces": null, "reason": "scheduled"
     });
     let key = json!({"id": "11".repeat(32), "thumbprint": "thumb"});
-    value["attempt"] = json!({"running": {
+    own["attempt"] = json!({"running": {
         "plan": plan, "began_at": life.now, "before": {"failures": 0, "last": null}, "key": key,
         "stage": {"unordered": {"doubted": false}}, "trouble": null
     }});

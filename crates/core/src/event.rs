@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::{ActKind, Outcome};
 use crate::finding::{Code, Severity};
 use crate::intent::{CertificateSpec, EndpointSpec, IssuerSpec, SolverSpec, TargetSpec};
-use crate::state::Leaf;
+use crate::state::{Leaf, Saved, known_shape};
 use crate::words::{
     Answer, AriCertId, AuthorizationFacts, Blame, DirectoryFacts, Failure, Identifier, Installed,
     LeafFacts, Name, Objection, OrderFacts, Permille, Place, RenewalInfoFacts, Showing, Sight,
@@ -256,9 +256,10 @@ pub struct IncidentResolved {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// The shape of `state`; older shapes are upcast when read.
+    #[serde(deserialize_with = "known_shape")]
     pub shape: u16,
-    /// The state as JSON text.
-    pub state: String,
+    /// The state.
+    pub state: Saved,
 }
 
 /// This instance started.

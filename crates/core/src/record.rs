@@ -72,8 +72,9 @@ impl Stream {
     /// Returns the shard: FNV-1a (64 bit) of the stream's text modulo 4096, fixed for ever.
     #[must_use]
     pub fn shard(&self) -> u16 {
-        let text = self.to_string();
-        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        let text = [self.kind.as_str(), "/", self.name.as_str()];
+        let bytes = text.into_iter().flat_map(str::bytes);
+        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
         u16::try_from(hash % u64::from(SHARDS)).unwrap_or_default()

@@ -97,9 +97,14 @@ impl Loader {
             return Err(format!("version {expected} was expected").into());
         }
         match Event::decode(&record.kind, &record.body) {
-            Decoded::Event(event) => {
-                self.state.fold(stream, record.version, record.at, &event).map_err(Into::into)
-            }
+            Decoded::Event(event) => match *event {
+                Event::Checkpoint(checkpoint) => {
+                    self.state.restore(stream, record.version, checkpoint).map_err(Into::into)
+                }
+                event => {
+                    self.state.fold(stream, record.version, record.at, &event).map_err(Into::into)
+                }
+            },
             Decoded::Unknown if record.must_understand => {
                 let kind = &record.kind;
                 Err(format!("kind `{kind}` is not known to this release and must be").into())

@@ -42,9 +42,12 @@ pub struct Certificate {
     pub suggestion: Option<Suggestion>,
     /// Whether an attempt runs.
     pub attempt: Attempt,
-    /// One ledger for each target, in the order of the declaration.
+    /// One ledger for each target, in the order of the declaration. Checkpoints have them and the
+    /// endpoints beside the rest ([`super::compact`]); only those of shape 1 have them here.
+    #[serde(default, skip_serializing)]
     pub targets: Box<[Deployment]>,
     /// What each endpoint showed last, in the order of the declaration.
+    #[serde(default, skip_serializing)]
     pub endpoints: Box<[EndpointState]>,
     /// Answers to be withdrawn: owed from the moment their `Present` was started.
     #[serde(default, skip_serializing_if = "Few::is_empty")]
@@ -295,12 +298,17 @@ impl Certificate {
     /// Returns whether the leaf covers every declared name.
     #[must_use]
     pub fn covers_all(&self, leaf: &LeafFacts) -> bool {
-        self.spec.identifiers.iter().all(|wanted| leaf.covers(wanted))
+        // Nearly always the names are the very ones that were declared.
+        Arc::ptr_eq(&self.spec.identifiers, &leaf.identifiers)
+            || self.spec.identifiers.iter().all(|wanted| leaf.covers(wanted))
     }
 
     /// Returns since when a declared name is wanted that a leaf does not have, if one is: the first.
     #[must_use]
     pub fn uncovered_since(&self, leaf: &Leaf) -> Option<Timestamp> {
+        if self.covers_all(&leaf.facts) {
+            return None;
+        }
         let uncovered = self.spec.identifiers.iter().filter(|wanted| !leaf.facts.covers(wanted));
         let since = uncovered.map(|wanted| {
             let late = self.late.iter().find(|late| late.identifier == *wanted);

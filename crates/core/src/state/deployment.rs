@@ -18,13 +18,13 @@ use super::certificate::Leaf;
 use crate::action::{ActKind, Outcome};
 use crate::words::{Failure, Installed, LeafFacts, Name, Objection};
 
-/// A target's ledger.
+/// A target's ledger. It holds the facts of the leaf that was found; in a checkpoint, their number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deployment {
+pub struct Deployment<F = Arc<LeafFacts>> {
     /// Which target.
     pub target: Name,
     /// What was found there.
-    pub found: Found,
+    pub found: Found<F>,
     /// How far the newest leaf has come.
     pub step: DeployStep,
     /// What went wrong last, if nothing went right since.
@@ -58,7 +58,7 @@ pub struct Overruled {
 /// What was found at a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Found {
+pub enum Found<F = Arc<LeafFacts>> {
     /// Not looked at yet.
     Unlooked,
     /// It could not be looked at.
@@ -71,7 +71,7 @@ pub enum Found {
     /// There is a leaf.
     Leaf {
         /// Which.
-        facts: Arc<LeafFacts>,
+        facts: F,
         /// Whether we wrote it.
         ours: bool,
         /// Whether the key beside it belongs to it.
@@ -148,6 +148,25 @@ impl Trouble {
         let again = Self::again(before, at, &super::attempt::unanswered(act));
         let failures = if interrupted && before.is_none() { 0 } else { again.failures };
         Self { failures, ..again }
+    }
+}
+
+impl<F> Deployment<F> {
+    /// Exchanges what it holds of the leaf that was found.
+    pub(super) fn naming<G, E>(
+        self,
+        name: impl FnOnce(F) -> Result<G, E>,
+    ) -> Result<Deployment<G>, E> {
+        let Self { target, found, step, trouble, overruled, reloads, remarks } = self;
+        let found = match found {
+            Found::Unlooked => Found::Unlooked,
+            Found::Unlookable(failure) => Found::Unlookable(failure),
+            Found::Nothing { ours } => Found::Nothing { ours },
+            Found::Leaf { facts, ours, key_matches } => {
+                Found::Leaf { facts: name(facts)?, ours, key_matches }
+            }
+        };
+        Ok(Deployment { target, found, step, trouble, overruled, reloads, remarks })
     }
 }
 

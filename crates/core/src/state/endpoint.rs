@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::{Failure, Fingerprint, Handshake, LeafFacts, Sight, SightState, TlsaSet};
 
-/// What an endpoint showed last.
+/// What an endpoint showed last. In a checkpoint its addresses name what they serve by number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EndpointState {
+pub struct EndpointState<A = AddressState> {
     /// Since when it shows this; absent before the first look.
     pub since: Option<Timestamp>,
     /// One entry for each address, or why no address could be looked at.
-    pub shown: Result<Box<[AddressState]>, Box<Failure>>,
+    pub shown: Result<Box<[A]>, Box<Failure>>,
     /// The service's TLSA records, if it has some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tlsa: Option<Box<TlsaState>>,
@@ -32,8 +32,8 @@ pub struct TlsaState {
 }
 
 /// What one address of an endpoint showed last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Row", into = "Row")]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Row")]
 pub struct AddressState {
     /// Which.
     pub address: SocketAddr,
@@ -44,7 +44,7 @@ pub struct AddressState {
 }
 
 /// A leaf that is served, as far as it matters who is not told of it otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Served {
     /// Which leaf.
     pub leaf: Fingerprint,
@@ -54,8 +54,8 @@ pub struct Served {
     pub not_before: Timestamp,
 }
 
-/// How the journal has it.
-#[derive(Serialize, Deserialize)]
+/// How checkpoints of shape 1 have it.
+#[derive(Deserialize)]
 struct Row {
     address: SocketAddr,
     state: SightState,
@@ -70,19 +70,6 @@ impl From<Row> for AddressState {
         let served = served
             .map(|((leaf, ends_at), not_before)| Arc::new(Served { leaf, ends_at, not_before }));
         Self { address: row.address, state: row.state, served }
-    }
-}
-
-impl From<AddressState> for Row {
-    fn from(address: AddressState) -> Self {
-        let served = address.served.as_deref();
-        Self {
-            address: address.address,
-            state: address.state,
-            leaf: served.map(|served| served.leaf),
-            ends_at: served.map(|served| served.ends_at),
-            not_before: served.map(|served| served.not_before),
-        }
     }
 }
 
@@ -115,6 +102,21 @@ impl Served {
     fn of(leaf: &LeafFacts) -> Self {
         let (ends_at, not_before) = (leaf.ends_at(), leaf.validity.not_before);
         Self { leaf: leaf.fingerprint, ends_at, not_before }
+    }
+}
+
+impl<A> EndpointState<A> {
+    /// Exchanges its addresses.
+    pub(super) fn naming<B, E>(
+        self,
+        name: impl FnMut(A) -> Result<B, E>,
+    ) -> Result<EndpointState<B>, E> {
+        let Self { since, shown, tlsa } = self;
+        let shown = match shown {
+            Ok(addresses) => Ok(addresses.into_iter().map(name).collect::<Result<_, E>>()?),
+            Err(failure) => Err(failure),
+        };
+        Ok(EndpointState { since, shown, tlsa })
     }
 }
 

@@ -1,8 +1,11 @@
 //! State: the fold of the journal. Everything here can be made again from the records.
 
 mod attempt;
+mod by_name;
 mod certificate;
+mod checkpoint;
 mod clock;
+mod compact;
 mod deployment;
 mod endpoint;
 mod few;
@@ -27,6 +30,8 @@ pub use attempt::{
     AnswerState, Attempt, Authorization, LastFailure, Ordered, Rest, Running, Stage,
 };
 pub use certificate::{Certificate, Late, Leaf, Owed, Predecessor, SpentKey, Suggestion};
+pub(crate) use checkpoint::known_shape;
+pub use checkpoint::{CHECKPOINT_SHAPE, Saved, Snapshot};
 pub(crate) use clock::SetBack;
 pub use deployment::{DeployStep, Deployment, Found, Overruled, Trouble};
 pub use endpoint::{AddressState, EndpointState, Served, TlsaState};
@@ -37,7 +42,7 @@ pub use issued::{ISSUED_LATELY, Issued, set_of};
 pub use issuer::{Account, Health, Issuer, OrderBudget, account_slot};
 pub use laggard::Laggard;
 
-use crate::event::{Checkpoint, Event};
+use crate::event::Event;
 use crate::intent::{Intent, SolverSpec, TargetSpec};
 use crate::record::{Stream, StreamKind};
 use crate::words::{BundleId, Fingerprint, Name, Slot};
@@ -65,9 +70,7 @@ pub struct State {
     /// Targets.
     pub targets: BTreeMap<Name, Declared<TargetSpec>>,
     certificates: Vec<(Name, Certificate)>,
-    /// Certificates by the hash of their name: numbers are compared without going where the names
-    /// are.
-    by_name: BTreeSet<(u64, CertificateId)>,
+    by_name: by_name::ByName,
     interner: interner::Interner,
 }
 
@@ -93,9 +96,6 @@ pub struct InUse {
     pub bundles: BTreeSet<BundleId>,
 }
 
-/// The shape of checkpoints that this release writes.
-pub const CHECKPOINT_SHAPE: u16 = 1;
-
 impl State {
     /// Takes in an event of a stream.
     ///
@@ -111,7 +111,7 @@ impl State {
         event: &Event,
     ) -> Result<(), String> {
         if let Event::Checkpoint(checkpoint) = event {
-            return self.restore(stream, version, checkpoint);
+            return self.restore(stream, version, checkpoint.clone());
         }
         let name = &stream.name;
         match stream.kind {
@@ -194,10 +194,7 @@ impl State {
     /// Returns where a certificate is.
     #[must_use]
     pub fn id(&self, name: &Name) -> Option<CertificateId> {
-        let hash = name.hash();
-        let first = (hash, CertificateId(0));
-        let alike = self.by_name.range(first..=(hash, CertificateId(u32::MAX)));
-        alike.map(|(_, id)| *id).find(|id| self.name(*id) == Some(name))
+        self.by_name.find(name, |id| self.name(id) == Some(name))
     }
 
     /// Returns a certificate.
@@ -265,70 +262,8 @@ impl State {
     fn add(&mut self, name: Name, certificate: Certificate) {
         // 2^32 certificates do not fit into any machine that this runs on.
         let id = CertificateId(u32::try_from(self.certificates.len()).unwrap_or(u32::MAX));
-        self.by_name.insert((name.hash(), id));
+        self.by_name.add(&name, id);
         self.certificates.push((name, certificate));
-    }
-
-    /// Returns the checkpoint of a stream: its whole state.
-    #[must_use]
-    pub fn checkpoint(&self, stream: &Stream) -> Option<Checkpoint> {
-        let name = &stream.name;
-        let state = match stream.kind {
-            StreamKind::Instance => serde_json::to_string(&self.instance),
-            StreamKind::Issuer => serde_json::to_string(self.issuers.get(name)?),
-            StreamKind::Solver => serde_json::to_string(self.solvers.get(name)?),
-            StreamKind::Target => serde_json::to_string(self.targets.get(name)?),
-            StreamKind::Certificate => serde_json::to_string(self.certificate(self.id(name)?)?),
-        };
-        Some(Checkpoint { shape: CHECKPOINT_SHAPE, state: state.ok()? })
-    }
-
-    fn restore(
-        &mut self,
-        stream: &Stream,
-        version: u64,
-        checkpoint: &Checkpoint,
-    ) -> Result<(), String> {
-        if checkpoint.shape > CHECKPOINT_SHAPE {
-            return Err(format!(
-                "the checkpoint of {stream} has shape {}, newer than this release's",
-                checkpoint.shape
-            ));
-        }
-        let text = checkpoint.state.as_str();
-        let name = stream.name.clone();
-        let why = |error: serde_json::Error| format!("the checkpoint of {stream}: {error}");
-        match stream.kind {
-            StreamKind::Instance => {
-                self.instance = serde_json::from_str(text).map_err(why)?;
-                self.instance.history.version = version;
-            }
-            StreamKind::Issuer => {
-                let mut issuer: Issuer = serde_json::from_str(text).map_err(why)?;
-                issuer.history.version = version;
-                self.issuers.insert(name, issuer);
-            }
-            StreamKind::Solver => {
-                let mut solver: Declared<SolverSpec> = serde_json::from_str(text).map_err(why)?;
-                solver.history.version = version;
-                self.solvers.insert(name, solver);
-            }
-            StreamKind::Target => {
-                let mut target: Declared<TargetSpec> = serde_json::from_str(text).map_err(why)?;
-                target.history.version = version;
-                self.targets.insert(name, target);
-            }
-            StreamKind::Certificate => {
-                let mut certificate: Certificate = serde_json::from_str(text).map_err(why)?;
-                certificate.history.version = version;
-                certificate.share(&mut self.interner);
-                match self.certificate_mut(&name) {
-                    Some(own) => *own = certificate,
-                    None => self.add(name, certificate),
-                }
-            }
-        }
-        Ok(())
     }
 }
 

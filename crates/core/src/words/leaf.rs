@@ -5,20 +5,19 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{AriCertId, Identifier, Validity};
+use super::{AriCertId, Identifier, Validity, text};
 
 macro_rules! digest {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub [u8; 32]);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                f.write_str(&hex(&self.0))
             }
         }
 
@@ -30,7 +29,7 @@ macro_rules! digest {
 
         impl From<$name> for String {
             fn from(digest: $name) -> Self {
-                alloc::format!("{digest}")
+                hex(&digest.0)
             }
         }
 
@@ -38,7 +37,19 @@ macro_rules! digest {
             type Error = &'static str;
 
             fn try_from(text: String) -> Result<Self, Self::Error> {
-                parse_hex(&text).map(Self).ok_or("a digest is 64 hexadecimal digits")
+                parse_hex(&text).map(Self)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&hex(&self.0))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                text::read(deserializer, |text| parse_hex(text).map(Self))
             }
         }
     };
@@ -79,18 +90,28 @@ impl KeyId {
     }
 }
 
-fn parse_hex(text: &str) -> Option<[u8; 32]> {
+fn hex(bytes: &[u8; 32]) -> String {
+    let mut text = String::with_capacity(64);
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    text.extend(digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)));
+    text
+}
+
+fn parse_hex(text: &str) -> Result<[u8; 32], &'static str> {
+    let wrong = "a digest is 64 hexadecimal digits";
     let digits = text.as_bytes();
     if digits.len() != 64 {
-        return None;
+        return Err(wrong);
     }
     let mut bytes = [0; 32];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let [high, low] = pair else { return None };
-        let value = (*high as char).to_digit(16)? * 16 + (*low as char).to_digit(16)?;
-        *byte = u8::try_from(value).ok()?;
+        let mut value = 0;
+        for digit in pair {
+            value = value * 16 + char::from(*digit).to_digit(16).ok_or(wrong)?;
+        }
+        *byte = u8::try_from(value).map_err(|_| wrong)?;
     }
-    Some(bytes)
+    Ok(bytes)
 }
 
 /// Where a key is kept, chosen before the key is made, so that a crash in between loses nothing:

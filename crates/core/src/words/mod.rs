@@ -10,6 +10,7 @@ mod name;
 mod objection;
 mod problem;
 mod sight;
+mod text;
 pub(crate) mod time;
 mod tlsa;
 

@@ -1,10 +1,13 @@
 //! Names: of the things the operator declares, and of what certificates are for.
 
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::sync::Arc;
+use core::convert::Infallible;
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::text;
 
 /// Names a declared thing: a certificate, an issuer, a solver, a target, an endpoint.
 ///
@@ -52,14 +55,14 @@ impl From<&str> for Name {
 }
 
 impl Serialize for Name {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
     }
 }
 
 impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self(Arc::from(text)))
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text::read(deserializer, |text| Ok::<_, Infallible>(Self::new(text)))
     }
 }
 
@@ -67,8 +70,7 @@ impl<'de> Deserialize<'de> for Name {
 /// IP address in its canonical text: what a certificate is for, and what users call "name".
 ///
 /// Source: RFC 8555 section 9.7.7, RFC 8738.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identifier {
     text: Arc<str>,
     is_ip: bool,
@@ -200,17 +202,15 @@ impl fmt::Debug for Identifier {
     }
 }
 
-impl TryFrom<String> for Identifier {
-    type Error = IdentifierError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::new(&text)
+impl Serialize for Identifier {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
     }
 }
 
-impl From<Identifier> for String {
-    fn from(identifier: Identifier) -> Self {
-        identifier.text.as_ref().to_string()
+impl<'de> Deserialize<'de> for Identifier {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text::read(deserializer, Self::new)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use perennial_core::driver::Loader;
 use perennial_core::event::Event;
+use perennial_core::record::Record;
 use perennial_core::state::DeployStep;
 use perennial_core::words::Name;
 
@@ -46,4 +47,25 @@ fn a_whole_life_of_release_0_1_folds() {
     );
     let (driver, _) = loader.start("test", 2, "2026-02-01T00:00:00Z".parse().unwrap(), 0);
     assert_eq!(driver.quarantined(), []);
+}
+
+#[test]
+fn checkpoints_of_each_shape_fold_to_the_same_state() {
+    let records = golden("checkpoints.jsonl");
+    let loaded = |shape: u16| {
+        let mut loader = Loader::new();
+        let is_it = |record: &&Record| match event(record) {
+            Event::Checkpoint(checkpoint) => checkpoint.shape == shape,
+            _ => false,
+        };
+        records.iter().filter(is_it).for_each(|record| loader.record(record));
+        assert!(loader.is_whole(), "{:?}", loader.quarantined());
+        loader
+    };
+    let (first, second) = (loaded(1), loaded(2));
+    for stream in records.iter().map(|record| &record.stream) {
+        let checkpoint = first.state().checkpoint(stream);
+        assert!(checkpoint.is_some(), "{stream}");
+        assert_eq!(checkpoint, second.state().checkpoint(stream), "{stream}");
+    }
 }

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::action::{ActId, Outcome};
 use perennial_core::driver::{Driver, Input, Loader, Step};
-use perennial_core::event::{Ended, Event};
+use perennial_core::event::{Decoded, Ended, Event};
 use perennial_core::record::{Receipt, Record, Stream, StreamKind};
 use perennial_core::state::State;
 use perennial_core::words::{Name, after};
@@ -124,7 +124,11 @@ proptest! {
                     // The checkpoint is a record of its own; the other history gets one that says
                     // nothing, so that versions agree.
                     let version = whole.state.version(&stream) + 1;
-                    cut_off.state.fold(&stream, version, whole.now, &Event::Checkpoint(checkpoint)).unwrap();
+                    let written = Event::Checkpoint(checkpoint).body();
+                    let Decoded::Event(read) = Event::decode("checkpoint", &written) else {
+                        panic!("{written} cannot be read");
+                    };
+                    cut_off.state.fold(&stream, version, whole.now, &read).unwrap();
                     whole.state.skip(&stream, version);
                 }
             }
