@@ -49,6 +49,7 @@ use crate::words::{Name, Permille};
 use asks::Asks;
 use isolate::Broken;
 use lanes::Lanes;
+use settle::Settled;
 use wakes::Wakes;
 
 /// What happened.
@@ -183,6 +184,7 @@ struct Work {
     started: Vec<Act>,
     asks: Vec<Ask>,
     dirty: BTreeSet<Subject>,
+    settled: Option<Settled>,
 }
 
 /// How many records a stream grows by between two checkpoints: about two renewals.
@@ -400,6 +402,7 @@ impl Work {
             started: Vec::new(),
             asks: Vec::new(),
             dirty: BTreeSet::new(),
+            settled: None,
         }
     }
 

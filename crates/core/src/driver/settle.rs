@@ -7,10 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Driver, GRACE, Subject, Work};
 use crate::action::Outcome;
-use crate::decide::{self, Decision, Lane, Urgency};
+use crate::decide::{self, Decision, Lane, Urgency, Want};
 use crate::event::{Ended, Event, Started};
 use crate::finding;
 use crate::record::{Stream, StreamKind};
+use crate::state::History;
 use crate::words::Name;
 use crate::words::time::after;
 
@@ -33,6 +34,23 @@ struct Decided {
     reserve_at: Option<Timestamp>,
     urgency: Option<Urgency>,
     is_failing: bool,
+}
+
+/// What a subject wanted when it was decided on last in this call.
+pub(super) struct Settled {
+    subject: Subject,
+    /// How many records the call had made by then: a decision holds until the next one.
+    recorded: usize,
+    wants: Vec<Want>,
+}
+
+impl Work {
+    /// Returns what a subject wants, if that was decided in this call and nothing was recorded since.
+    fn still_wanted(&mut self, subject: Subject) -> Option<Vec<Want>> {
+        let recorded = self.records.len();
+        let is_it = |own: &mut Settled| own.subject == subject && own.recorded == recorded;
+        self.settled.take_if(is_it).map(|own| own.wants)
+    }
 }
 
 impl Driver {
@@ -89,9 +107,9 @@ impl Driver {
         if self.is_quarantined(stream) {
             return;
         }
-        self.give_up_overdue(work, stream);
+        self.give_up_overdue(work, subject, stream);
         if let Some(until) = self.broken_until(work, subject) {
-            let wake_at = self.overdue_at(stream).map_or(until, |at| at.min(until));
+            let wake_at = self.overdue_at(subject).map_or(until, |at| at.min(until));
             return self.wakes.set(subject, Some(wake_at));
         }
         for _ in 0..ROUNDS {
@@ -146,7 +164,8 @@ impl Driver {
     /// Takes up a settled decision: incidents, asks, places in lanes, the next wake.
     fn take_up(&mut self, work: &mut Work, subject: Subject, stream: &Stream, decided: Decided) {
         let Decided { decision, reserve_at, urgency, is_failing } = decided;
-        let open = self.state.history(stream).map_or(&[][..], |history| &history.incidents);
+        let open = self.history_of(subject).map_or(&[][..], |history| &history.incidents);
+        let recorded = work.records.len();
         let mut wake_at = decision.wake_at;
         if !open.is_empty() || !decision.findings.is_empty() {
             let (events, again_at) = finding::changes(open, decision.findings, work.now);
@@ -155,7 +174,8 @@ impl Driver {
             }
             wake_at = wake_at.into_iter().chain(again_at).min();
         }
-        let lanes: Vec<Lane> = decision.wants.into_iter().map(|want| want.lane).collect();
+        let lanes: Vec<Lane> = decision.wants.iter().map(|want| want.lane.clone()).collect();
+        work.settled = Some(Settled { subject, recorded, wants: decision.wants });
         if !lanes.is_empty() {
             let reserve_at = reserve_at.filter(|at| *at > work.now);
             wake_at = wake_at.into_iter().chain(reserve_at).min();
@@ -163,7 +183,7 @@ impl Driver {
         if !lanes.is_empty() || self.lanes.has(subject) {
             self.lanes.queue(subject, urgency, is_failing, lanes);
         }
-        wake_at = wake_at.into_iter().chain(self.overdue_at(stream)).min();
+        wake_at = wake_at.into_iter().chain(self.overdue_at(subject)).min();
         let asks = &decision.asks;
         let asked = self.asks.put(work.now, subject, stream, asks, wake_at, &mut work.asks);
         wake_at = wake_at.into_iter().chain(asked).min();
@@ -171,14 +191,14 @@ impl Driver {
     }
 
     /// Returns when the first act in flight must be given up.
-    fn overdue_at(&self, stream: &Stream) -> Option<Timestamp> {
-        let acting = &self.state.history(stream)?.acting;
+    fn overdue_at(&self, subject: Subject) -> Option<Timestamp> {
+        let acting = &self.history_of(subject)?.acting;
         acting.iter().map(|acting| after(acting.deadline_at, GRACE)).min()
     }
 
     /// Says `Unknown` for acts whose outcome did not come in time, whatever became of the shell.
-    fn give_up_overdue(&mut self, work: &mut Work, stream: &Stream) {
-        let Some(history) = self.state.history(stream) else { return };
+    fn give_up_overdue(&mut self, work: &mut Work, subject: Subject, stream: &Stream) {
+        let Some(history) = self.history_of(subject) else { return };
         let overdue = history.acting.iter().filter(|a| after(a.deadline_at, GRACE) <= work.now);
         let overdue: Vec<_> = overdue.map(|a| (a.version, a.act.clone())).collect();
         for (version, act) in overdue {
@@ -199,17 +219,20 @@ impl Driver {
     }
 
     /// Admits one act of a waiter: what it wants is decided afresh, since much may have changed
-    /// while it waited.
+    /// while it waited, unless that was done just now.
     fn admit_one(&mut self, work: &mut Work, lane: &Lane, subject: Subject) -> bool {
         let Some(stream) = self.stream_of(subject) else { return false };
-        let decision = match self.decision(work, subject, &stream) {
-            Ok(decided) => decided.unwrap_or_default().decision,
-            Err(cause) => {
-                self.break_off(work, subject, &stream, cause);
-                return false;
-            }
+        let wants = match work.still_wanted(subject) {
+            Some(wants) => wants,
+            None => match self.decision(work, subject, &stream) {
+                Ok(decided) => decided.unwrap_or_default().decision.wants,
+                Err(cause) => {
+                    self.break_off(work, subject, &stream, cause);
+                    return false;
+                }
+            },
         };
-        let want = decision.wants.into_iter().find(|want| want.lane == *lane && want.act.is_some());
+        let want = wants.into_iter().find(|want| want.lane == *lane && want.act.is_some());
         let Some(want) = want else {
             self.lanes.forget(lane, subject);
             return false;
@@ -231,6 +254,17 @@ impl Driver {
         let admitted = crate::event::OrderAdmitted { certificate, after_failure };
         let stream = Stream::new(StreamKind::Issuer, issuer.clone());
         self.append(work, &stream, Event::OrderAdmitted(admitted));
+    }
+
+    fn history_of(&self, subject: Subject) -> Option<&History> {
+        match subject {
+            Subject::Instance => Some(&self.state.instance.history),
+            Subject::Issuer(number) => {
+                let issuer = self.state.issuers.get(self.issuers.get(number)?);
+                issuer.map(|issuer| &issuer.history)
+            }
+            Subject::Certificate(id) => self.state.certificate(id).map(|c| &c.history),
+        }
     }
 
     fn stream_of(&self, subject: Subject) -> Option<Stream> {
