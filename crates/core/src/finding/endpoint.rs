@@ -87,7 +87,6 @@ struct Judge<'a> {
 impl Judge<'_> {
     /// Judges one address.
     fn address(&mut self, spec: &EndpointSpec, shown: &AddressState) -> Option<Finding> {
-        let place = spec.to_string();
         let settling_until = self.settling_until(spec, shown);
         let is_settling = settling_until.is_some_and(|until| self.cx.now < until);
         if let Some(until) = settling_until.filter(|_| is_settling) {
@@ -105,6 +104,7 @@ impl Judge<'_> {
             }
             state => wrong(state, is_settling, shown)?,
         };
+        let place = spec.to_string();
         let subject = format!("{place} [{}]", shown.address).into();
         let blame = Some(Blame::Endpoint(place.into()));
         Some(Finding { code, subject, severity, blame, evidence })
