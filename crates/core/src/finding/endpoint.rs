@@ -36,7 +36,7 @@ pub(super) fn of_endpoints(cx: &Context<'_>, certificate: &Certificate, decision
     // Before there is a leaf nothing is served, and the missing leaf is what is said.
     let Some(leaf) = certificate.leaf.as_deref() else { return };
     let ties = Ties::of(cx.state, certificate);
-    let mut judge = Judge { cx, certificate, leaf, ties: &ties, wake_at: None };
+    let mut judge = Judge::new(cx, certificate, leaf, &ties);
     for (spec, endpoint) in ours(certificate) {
         if endpoint.since.is_none() {
             continue;
@@ -80,11 +80,31 @@ struct Judge<'a> {
     certificate: &'a Certificate,
     leaf: &'a Leaf,
     ties: &'a Ties<'a>,
+    /// Until when each target may still show the old leaf; absent where it is not waited for.
+    settling: Vec<Option<Timestamp>>,
     /// When a target that settles now will have settled.
     wake_at: Option<Timestamp>,
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    fn new(
+        cx: &'a Context<'a>,
+        certificate: &'a Certificate,
+        leaf: &'a Leaf,
+        ties: &'a Ties<'a>,
+    ) -> Self {
+        let on_its_way = after(leaf.since, DEPLOYED_WITHIN);
+        // A target is waited for unless it is in trouble or does not take our leaf at all.
+        let settling = certificate.targets.iter().map(|ledger| {
+            let is_awaited = ledger.trouble.is_none()
+                && may_write(cx.state, ledger)
+                && !holds_newer(cx, certificate, ledger, leaf);
+            is_awaited.then(|| cx.settled_at(ledger, leaf).unwrap_or(on_its_way))
+        });
+        let settling = settling.collect();
+        Self { cx, certificate, leaf, ties, settling, wake_at: None }
+    }
+
     /// Judges one address.
     fn address(&mut self, spec: &EndpointSpec, shown: &AddressState) -> Option<Finding> {
         let settling_until = self.settling_until(spec, shown);
@@ -115,16 +135,12 @@ impl Judge<'_> {
     fn settling_until(&self, spec: &EndpointSpec, shown: &AddressState) -> Option<Timestamp> {
         self.leaf.bundle?;
         let address = Some(shown.address);
+        let all = || self.settling.iter().enumerate();
         let belongs = |place: usize| self.ties.is_at(place, spec, address);
-        let ledgers = || self.certificate.targets.iter().enumerate();
         // What belongs to no target is waited for as if it belonged to any.
-        let is_nobodys = !ledgers().any(|(place, _)| belongs(place));
-        let awaited = ledgers()
-            .filter(|(place, ledger)| (is_nobodys || belongs(*place)) && self.is_awaited(ledger));
-        let on_its_way = after(self.leaf.since, DEPLOYED_WITHIN);
-        let each =
-            awaited.map(|(_, ledger)| self.cx.settled_at(ledger, self.leaf).unwrap_or(on_its_way));
-        each.max()
+        let is_nobodys = !all().any(|(place, _)| belongs(place));
+        let own = all().filter(|(place, _)| is_nobodys || belongs(*place));
+        own.filter_map(|(_, until)| *until).max()
     }
 
     /// Returns whether the newest leaf waits beside the old one at a target that an address may belong
@@ -146,14 +162,6 @@ impl Judge<'_> {
         let belongs = |place: &usize| self.ties.is_at(*place, spec, Some(shown.address));
         let places = (0..self.certificate.targets.len()).filter(belongs);
         places.filter_map(|place| reload_at(self.cx, self.certificate, place)).min()
-    }
-
-    /// Returns whether a target is waited for: not one in trouble, and not one that does not take
-    /// our leaf at all.
-    fn is_awaited(&self, ledger: &Deployment) -> bool {
-        ledger.trouble.is_none()
-            && may_write(self.cx.state, ledger)
-            && !holds_newer(self.cx, self.certificate, ledger, self.leaf)
     }
 
     /// Returns the addresses of a target's own list that show an old leaf although it was told.

@@ -112,7 +112,9 @@ impl Identifier {
     ///
     /// Returns what is wrong with the first offending part.
     pub fn new(text: &str) -> Result<Self, IdentifierError> {
-        if let Ok(ip) = text.parse::<core::net::IpAddr>() {
+        // Every address has a colon or ends with a digit; most names do neither.
+        let may_be_ip = text.contains(':') || text.ends_with(|last: char| last.is_ascii_digit());
+        if may_be_ip && let Ok(ip) = text.parse::<core::net::IpAddr>() {
             return Ok(Self { text: Arc::from(ip.to_string()), is_ip: true });
         }
         check_dns(text)?;
