@@ -317,6 +317,7 @@ fn unchanged(driver: &Driver, ask: &Ask) -> Reply {
                 staged: Box::default(),
                 key_matches: Some(true),
                 remarks: Box::default(),
+                leftovers: Box::default(),
             })
         }
         (AskKind::Directory { .. }, _) => {

@@ -204,9 +204,10 @@ pub enum Fact {
 pub enum Outcome {
     /// It took effect.
     Done(Fact),
-    /// It took no effect.
+    /// It took no effect; where the failure's own kind is `Unknown`, it may have, and this is why
+    /// nobody can tell.
     Failed(Failure),
-    /// It cannot be known: the deadline passed, the answer was lost, or we were restarted.
+    /// It cannot be known, nor why: the deadline passed, or we were restarted.
     Unknown,
 }
 

@@ -109,6 +109,9 @@ events! {
     /// A declaration that drops many certificates waits for a person.
     IntentHeld(IntentHeld) = "intent.held",
 
+    /// What this instance stands on that fails now: its disk, its ports. It replaces what was told.
+    InstanceTroubled(InstanceTroubled) = "instance.troubled",
+
     /// The operator declared an issuer, or changed it.
     IssuerDeclared(IssuerSpec) = "issuer.declared",
     /// What the CA's directory says.
@@ -288,6 +291,13 @@ pub struct IntentAccepted {
 pub struct IntentHeld {
     /// The certificates that are missing from it.
     pub missing: Vec<Name>,
+}
+
+/// What this instance stands on, and fails.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceTroubled {
+    /// All of it; empty once everything works.
+    pub troubles: Vec<Failure>,
 }
 
 /// The CA does not know our account.

@@ -29,4 +29,4 @@ pub use lock::Lock;
 pub use sqlite::SqliteJournal;
 pub use store::{Options, Store};
 pub use vault::{Bundle, FileVault, Secret, SecretState, Unseal, Vault, join_bundle};
-pub use writer::Writer;
+pub use writer::{ArchiveWatch, Writer};

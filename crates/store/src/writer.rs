@@ -12,7 +12,7 @@
 //! process ends, and what is durable is where the next one begins.
 //!
 //! When nothing waits, records before checkpoints move to the archive, in steps short enough that
-//! a batch is not kept waiting. If that fails it stops, says so through [`Writer::archive_trouble`],
+//! a batch is not kept waiting. If that fails it stops, says so through [`ArchiveWatch`],
 //! and hinders nothing.
 
 use std::io;
@@ -33,7 +33,19 @@ use crate::journal::Journal;
 pub struct Writer {
     queue: Option<Sender<Batch>>,
     thread: Option<JoinHandle<()>>,
-    archive_trouble: Arc<Mutex<Option<String>>>,
+    archive: ArchiveWatch,
+}
+
+/// Tells whether records before checkpoints are moved to the archive.
+#[derive(Clone, Debug, Default)]
+pub struct ArchiveWatch(Arc<Mutex<Option<String>>>);
+
+impl ArchiveWatch {
+    /// Returns why records are no longer moved to the archive, if they are not.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Writer {
@@ -50,19 +62,19 @@ impl Writer {
         deliver: impl FnMut(Result<Receipt, AppendError>) + Send + 'static,
     ) -> io::Result<Self> {
         let (queue, waiting) = channel();
-        let archive_trouble = Arc::new(Mutex::new(None));
+        let archive = ArchiveWatch::default();
         let committer = Committer {
             journal,
             epoch,
             waiting,
             deliver,
             archiving: Archiving::Pending,
-            archive_trouble: Arc::clone(&archive_trouble),
+            archive: archive.clone(),
         };
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || committer.run())?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), archive_trouble })
+        Ok(Self { queue: Some(queue), thread: Some(thread), archive })
     }
 
     /// Hands over a batch and returns at once. Its fate is told through `deliver`.
@@ -76,10 +88,10 @@ impl Writer {
         }
     }
 
-    /// Returns why records are no longer moved to the archive, if they are not.
+    /// Returns who tells whether records are moved to the archive, also once this is elsewhere.
     #[must_use]
-    pub fn archive_trouble(&self) -> Option<String> {
-        self.archive_trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn archive_watch(&self) -> ArchiveWatch {
+        self.archive.clone()
     }
 }
 
@@ -99,7 +111,7 @@ struct Committer<J, D> {
     waiting: Receiver<Batch>,
     deliver: D,
     archiving: Archiving,
-    archive_trouble: Arc<Mutex<Option<String>>>,
+    archive: ArchiveWatch,
 }
 
 /// Whether there may be something to move to the archive.
@@ -164,7 +176,7 @@ impl<J: Journal, D: FnMut(Result<Receipt, AppendError>)> Committer<J, D> {
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 let text = format!("{error}: {}", cause.unwrap_or_default());
-                *self.archive_trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+                *self.archive.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
                 Archiving::Stopped
             }
         };

@@ -42,7 +42,7 @@ use jiff::Timestamp;
 use perennial_core::action::{AccountRef, ActKind, AskKind, Fact, Outcome, Reply};
 use perennial_core::words::{
     AccountFacts, AriCertId, AuthorizationFacts, ChallengeFacts, ChallengeKind, Failure,
-    FailureKind, Identifier, LeafFacts, Name, OrderFacts, RenewalInfoFacts, Slot, Url,
+    Identifier, LeafFacts, Name, OrderFacts, RenewalInfoFacts, Slot, Url,
 };
 use perennial_wire::clock::Clock;
 use perennial_wire::http::Http;
@@ -120,7 +120,7 @@ impl Client {
         };
         match done {
             Ok(fact) => Outcome::Done(fact),
-            Err(stopped) => outcome_of(self.failure(&attempt, &stopped)),
+            Err(stopped) => Outcome::Failed(self.failure(&attempt, &stopped)),
         }
     }
 
@@ -289,15 +289,6 @@ impl Client {
         let answer = self.get(STEP, &url).await?;
         answer::renewal_info(&answer, self.now()).map_err(Stopped::unreadable(STEP))
     }
-}
-
-/// An outcome has no room for why it is unknown; the log has.
-fn outcome_of(failure: Failure) -> Outcome {
-    if failure.kind == FailureKind::Unknown {
-        tracing::warn!(%failure, "whether it took effect is unknown");
-        return Outcome::Unknown;
-    }
-    Outcome::Failed(failure)
 }
 
 const NOT_OURS: &str = "this action belongs to another room";

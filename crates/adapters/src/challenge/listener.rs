@@ -1,8 +1,8 @@
 //! http-01 by a server of our own.
 //!
 //! It serves the answers that are up and nothing else. It starts with the daemon; an address that
-//! cannot be had then is tried again whenever an answer is presented, so that a port freed later
-//! needs no restart. After a crash no answer is up: core presents those it still needs.
+//! cannot be had then is tried again by whoever runs it, and whenever an answer is presented, so
+//! that a port freed later needs no restart. After a crash no answer is up: core presents those it still needs.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use perennial_core::words::Answer;
+use perennial_core::words::{Answer, Failure, Name};
 use perennial_wire::authorization::key_authorization;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use tokio::net::TcpListener;
@@ -57,11 +57,15 @@ impl Listener {
         Arc::new(Self { table: Arc::default(), places })
     }
 
-    /// Begins to listen. What fails is told in the log, and again when an answer is presented.
-    pub async fn start(&self) {
-        if let Err(trouble) = self.listen().await {
-            tracing::warn!(%trouble, "http-01 answers cannot be shown at every address");
-        }
+    /// Listens wherever it does not yet. May be called again, so that what is missing is known
+    /// long before an answer is to be shown.
+    ///
+    /// # Errors
+    ///
+    /// Returns which address cannot be had, and why, blamed as of the solver `solver`.
+    pub async fn start(&self, solver: &Name) -> Result<(), Failure> {
+        let listening = self.listen().await;
+        listening.map_err(|trouble| trouble.classify(solver, "be ready to show http-01 answers"))
     }
 
     /// Returns the addresses where answers are shown now.

@@ -95,6 +95,17 @@ impl Solvers {
         Self { solvers: settings.into_iter().map(|(name, s)| (name, solver(s))).collect() }
     }
 
+    /// Returns the listeners among them, each with the solver's name: whoever looks after them has
+    /// them listen before an answer is needed.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<(Name, Arc<Listener>)> {
+        let listener = |(name, solver): (&Name, &Solver)| match solver {
+            Solver::Listen(listener) => Some((name.clone(), Arc::clone(listener))),
+            Solver::Webroot(_) | Solver::Rfc2136(_) | Solver::Program(_) => None,
+        };
+        self.solvers.iter().filter_map(listener).collect()
+    }
+
     /// Performs `Present` or `Withdraw`.
     pub async fn perform(&self, act: &ActKind) -> Outcome {
         let (answer, direction, fact) = match act {

@@ -20,7 +20,7 @@ use perennial_wire::clock::Clock;
 use perennial_wire::dns::{Tsig, TsigAlgorithm};
 use perennial_wire::program::Program;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
@@ -90,7 +90,7 @@ async fn the_listener_shows_answers_on_both_families_while_they_are_up() {
     let every: Vec<SocketAddr> =
         vec![([0, 0, 0, 0], port.number()).into(), ([0_u16; 8], port.number()).into()];
     let listener = Listener::new(every);
-    listener.start().await;
+    assert_eq!(listener.start(&Name::new("http")).await, Ok(()));
     assert_eq!(listener.addresses().await.len(), 2);
     let solvers = solvers(SolverSettings::Listen(Arc::clone(&listener)));
     let answer = http_answer("abc-_1");
@@ -106,6 +106,20 @@ async fn the_listener_shows_answers_on_both_families_while_they_are_up() {
     assert_eq!(withdraw(&reloaded, &answer).await, WITHDRAWN);
     assert_eq!(withdraw(&reloaded, &answer).await, WITHDRAWN);
     assert_eq!(fetch(port.v4(), "abc-_1").await, "404 ");
+}
+
+#[tokio::test]
+async fn a_taken_address_is_told_before_an_answer_is_needed_and_had_once_it_is_free() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let listener = Listener::new(vec![address]);
+    let solver = Name::new("http");
+    let failure = listener.start(&solver).await.unwrap_err();
+    assert_eq!(failure.blame, Blame::Solver(solver.clone()));
+    assert!(failure.cause.contains("another program listens there"), "{failure}");
+    drop(taken);
+    assert_eq!(listener.start(&solver).await, Ok(()));
+    assert_eq!(listener.addresses().await, [address]);
 }
 
 /// Connects from an address of loopback.

@@ -97,7 +97,7 @@ fn chosen<'a>(
     let mut left = None;
     for group in groups {
         if group.owned(layout)?.is_others() && !take_over {
-            tracing::warn!(path = %group.first().display(), "left alone: not written by us");
+            // Beside some of ours, the next look tells of it (`left_alone`).
             left = left.or(Some(group));
         } else {
             chosen.push(group);
@@ -155,6 +155,15 @@ pub(super) fn retire(writer: &mut Writer, layout: &Layout) -> Result<(), Trouble
     writer.run(&layout.plan_retire()?)
 }
 
+/// Whether somebody writes while is looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writing {
+    /// What is of the past lies there for good.
+    Nobody,
+    /// An activation may be about to remove what is of the past.
+    Somebody,
+}
+
 /// Looks at what lies there. Proves nothing about what is served.
 ///
 /// A way that would be refused when there is something to write is told now, while there is time;
@@ -164,6 +173,7 @@ pub(super) fn inspect(
     groups: &[Group],
     take_over: bool,
     mut remarks: Vec<String>,
+    writing: Writing,
 ) -> Result<Installed, Trouble> {
     let folder = &layout.folder;
     walk::check(folder).map_err(|error| Trouble::disk("write below", folder, error))?;
@@ -178,6 +188,10 @@ pub(super) fn inspect(
     if ours {
         remarks.extend(left_alone(layout, groups)?);
     }
+    let leftovers = match writing {
+        Writing::Nobody => told(layout.of_the_past()?),
+        Writing::Somebody => Box::default(),
+    };
     let (remarks, staged) = (told(remarks), staged_leaves(layout)?.into());
     let (leaf, key) = match speaker {
         // What is read there is what another name has; of this one nothing lies there yet.
@@ -194,7 +208,7 @@ pub(super) fn inspect(
         .as_deref()
         .zip(key)
         .map(|(leaf, (_, pem))| private_key::key_id(&pem).is_ok_and(|id| id == leaf.key));
-    Ok(Installed { leaf, ours, staged, key_matches, remarks })
+    Ok(Installed { leaf, ours, staged, key_matches, remarks, leftovers })
 }
 
 /// Says which paths show what is not ours, beside others that do.
@@ -280,9 +294,7 @@ const MAX_STAGED: usize = 100;
 /// Reads the leaf in a file; nothing if there is no file, or no leaf that can be read in it.
 fn leaf_at(path: &Path) -> Result<Option<Arc<LeafFacts>>, Trouble> {
     let Some((_, pem)) = read(path)? else { return Ok(None) };
-    let facts = Chain::from_pem(&pem).and_then(|chain| chain.facts());
-    if let Err(error) = &facts {
-        tracing::warn!(path = %path.display(), %error, "no leaf can be read here");
-    }
-    Ok(facts.ok().map(Arc::new))
+    // Core hears that there is none: one of ours is written anew, and of somebody else's files is
+    // told that no leaf can be read there.
+    Ok(Chain::from_pem(&pem).and_then(|chain| chain.facts()).ok().map(Arc::new))
 }

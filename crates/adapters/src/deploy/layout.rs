@@ -230,6 +230,31 @@ impl Layout {
 
     /// Plans to remove the bundles older than the previous one, and what was taken over before it.
     pub(super) fn plan_retire(&self) -> Result<Vec<Step>, Trouble> {
+        let mut steps = Vec::new();
+        for name in self.retired()? {
+            let removing = self.folder.join(format!("{REMOVING}{name}"));
+            let files = self::names(&self.folder.join(&name))?;
+            let files = files.iter().map(|file| removing.join(file)).collect();
+            steps.push(Step::Rename { from: self.folder.join(name), to: removing.clone() });
+            steps.extend(plan_remove(&removing, files));
+        }
+        if !steps.is_empty() {
+            steps.push(Step::SyncDir(self.folder.clone()));
+        }
+        Ok(steps)
+    }
+
+    /// Says where bundles of the past lie, which an activation should have removed: those not yet
+    /// touched, and those whose removal broke off.
+    pub(super) fn of_the_past(&self) -> Result<Vec<String>, Trouble> {
+        let mut found = self.retired()?;
+        found.extend(self.names()?.into_iter().filter(|name| name.starts_with(REMOVING)));
+        let place = |name| format!("`{}`", self.folder.join::<String>(name).display());
+        Ok(found.into_iter().map(place).collect())
+    }
+
+    /// Returns the names of what is older than the previous bundle.
+    fn retired(&self) -> Result<Vec<String>, Trouble> {
         let Pointed::At(previous) = self.pointed(PREVIOUS)? else { return Ok(Vec::new()) };
         let mut kept = vec![previous.clone()];
         let names = self.names()?;
@@ -239,22 +264,15 @@ impl Layout {
             }
         }
         let previous_at = self.written_at(&previous)?;
-        let mut steps = Vec::new();
-        for name in names.iter().filter(|name| !kept.contains(name)) {
+        let mut retired = Vec::new();
+        for name in names.into_iter().filter(|name| !kept.contains(name)) {
             let is_old =
-                is_before(name) || (is_version(name) && self.written_at(name)? < previous_at);
-            if is_old && is_own_directory(&self.folder.join(name))? {
-                let removing = self.folder.join(format!("{REMOVING}{name}"));
-                let files = self::names(&self.folder.join(name))?;
-                let files = files.iter().map(|file| removing.join(file)).collect();
-                steps.push(Step::Rename { from: self.folder.join(name), to: removing.clone() });
-                steps.extend(plan_remove(&removing, files));
+                is_before(&name) || (is_version(&name) && self.written_at(&name)? < previous_at);
+            if is_old && is_own_directory(&self.folder.join(&name))? {
+                retired.push(name);
             }
         }
-        if !steps.is_empty() {
-            steps.push(Step::SyncDir(self.folder.clone()));
-        }
-        Ok(steps)
+        Ok(retired)
     }
 
     /// Plans to remove what a crash left half made or half removed.

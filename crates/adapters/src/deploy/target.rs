@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use super::TargetSettings;
 use super::access::AccessSettings;
 use super::door::Read;
-use super::install::{self, Switched};
+use super::install::{self, Switched, Writing};
 use super::layout::{CURRENT, File, Layout};
 use super::nginx::Nginx;
 use super::step::Writer;
@@ -99,9 +99,11 @@ impl Target {
             let after = if untold { Aftermath::RolledBackUntold } else { after };
             return Err(Trouble::Reload { error, after });
         }
+        // The new bundle is active: what could not be removed of the past does not undo that. The
+        // next look tells of it.
         let retired = spawn_blocking(move || install::retire(&mut Writer::default(), &layout));
         if let Err(trouble) = retired.await? {
-            tracing::warn!(target_name = %self.name, %trouble, "old bundles could not be removed");
+            tracing::info!(target_name = %self.name, %trouble, "old bundles could not be removed");
         }
         Ok(())
     }
@@ -113,7 +115,10 @@ impl Target {
             TargetSettings::Files(files) => files.take_over,
             TargetSettings::Nginx(nginx) => nginx.take_over,
         };
-        spawn_blocking(move || install::inspect(&layout, &groups, take_over, remarks)).await?
+        let free = self.writing.try_lock();
+        let writing = if free.is_ok() { Writing::Nobody } else { Writing::Somebody };
+        spawn_blocking(move || install::inspect(&layout, &groups, take_over, remarks, writing))
+            .await?
     }
 
     /// Makes active again what was before this activation, unless that would be worse: there was

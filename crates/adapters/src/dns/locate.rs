@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use perennial_core::words::{Identifier, Place};
-use perennial_wire::dns::{RecordType, Resolver};
+use perennial_wire::dns::{DnsError, RecordType, Resolver};
 
 use super::PlaceSettings;
 use super::trouble::Trouble;
@@ -38,26 +38,29 @@ async fn find(
         begin
     };
     let zone = resolver.apex(&record).await.map_err(found)?;
-    let servers = servers(resolver, settings, &zone).await;
+    let servers = servers(resolver, settings, &zone).await.map_err(found)?;
     Ok(Place { record: record.into(), zone: zone.into(), servers: servers.into() })
 }
 
-/// Finds the zone's servers. None at all is an answer too: the answer can still be written, and
-/// whoever waits for it sees nobody showing it.
-async fn servers(resolver: &Resolver, settings: &PlaceSettings, zone: &str) -> Vec<SocketAddr> {
+/// Finds the zone's servers, or else the one that takes our updates. Without any, nobody could ever
+/// be seen to show the answer: that is said now, with the cause, and not when the waiting ends.
+async fn servers(
+    resolver: &Resolver,
+    settings: &PlaceSettings,
+    zone: &str,
+) -> Result<Vec<SocketAddr>, DnsError> {
     if !settings.nameservers.is_empty() {
-        return settings.nameservers.clone();
+        return Ok(settings.nameservers.clone());
     }
-    let found = match resolver.zone_servers(zone).await {
-        Ok(found) => found.addresses(),
-        Err(error) => {
-            tracing::warn!(zone, %error, "the zone's servers cannot be found");
-            Vec::new()
-        }
+    let why = match resolver.zone_servers(zone).await.map(|found| found.addresses()) {
+        Ok(found) if !found.is_empty() => return Ok(found),
+        Ok(_) => DnsError::Lame { zone: zone.to_owned() },
+        Err(error) => error,
     };
     match &settings.server {
-        Some(server) if found.is_empty() => server.addresses().await.unwrap_or_default(),
-        _ => found,
+        // Why the zone's own were not found says more than why this one was not.
+        Some(server) => server.addresses().await.map_err(|_| why),
+        None => Err(why),
     }
 }
 

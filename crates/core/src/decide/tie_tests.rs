@@ -157,6 +157,7 @@ fn what_keeps_clients_from_being_shown_it_is_told_of_the_target_and_beside_its_o
         staged: Box::default(),
         key_matches: Some(true),
         remarks: Box::new(["the server block of x (nginx.conf line 3)".into()]),
+        leftovers: Box::default(),
     };
     let newest = certificate.leaf.clone();
     let looked = Ok(lying.clone());

@@ -41,11 +41,11 @@ pub use removal::{Removal, removal};
 
 use crate::action::{Act, ActId, Ask, AskKind, Outcome, Reply};
 use crate::decide::{Context, Draw, to_confirm};
-use crate::event::{Ended, Event, IntentRefused, LeafConfirmed, Started};
+use crate::event::{Ended, Event, InstanceTroubled, IntentRefused, LeafConfirmed, Started};
 use crate::intent::Intent;
 use crate::record::{Batch, Receipt, Record, Stream, StreamKind};
 use crate::state::{CertificateId, Quarantine, State};
-use crate::words::{Name, Permille};
+use crate::words::{Failure, Name, Permille};
 use asks::Asks;
 use isolate::Broken;
 use lanes::Lanes;
@@ -86,6 +86,12 @@ pub enum Input {
     DeclarationRefused {
         /// The first message, and how many more there are.
         message: Box<str>,
+    },
+    /// What the process itself stands on that fails now, all of it: an address that it cannot
+    /// listen on, a folder that it cannot write. Told at the start, and when it changes.
+    Troubled {
+        /// What; empty where everything works.
+        troubles: Vec<Failure>,
     },
     /// A person asks for a renewal now.
     Renew {
@@ -230,9 +236,13 @@ impl Driver {
                 let refused = Event::IntentRefused(IntentRefused { message });
                 self.append(&mut work, &Stream::instance(), refused);
             }
+            Input::Troubled { troubles } if troubles != self.state.instance.troubles => {
+                let troubled = Event::InstanceTroubled(InstanceTroubled { troubles });
+                self.append(&mut work, &Stream::instance(), troubled);
+            }
             Input::Renew { certificate } => self.request(&mut work, certificate),
             Input::Confirm { certificate, leaf } => self.confirm(&mut work, certificate, leaf),
-            Input::Time => {}
+            Input::Troubled { .. } | Input::Time => {}
         }
         if self.halted {
             // What was folded is not durable: nothing that follows from it may be done.

@@ -244,6 +244,10 @@ fn target(
         let evidence = ledger.remarks().join("; ");
         say(Code::TargetNotServed, Severity::Notice, evidence.into(), decision);
     }
+    if !ledger.leftovers().is_empty() {
+        let evidence = ledger.leftovers().join("; ");
+        say(Code::TargetLeftovers, Severity::Notice, evidence.into(), decision);
+    }
     match &ledger.found {
         Found::Unlookable(failure) => {
             say(Code::TargetUnreadable, Severity::Notice, failure.to_string().into(), decision);

@@ -151,6 +151,9 @@ codes! {
     /// A target cannot be written or reloaded.
     TargetFailing = "target.failing",
         "read the cause below; it is tried again by itself";
+    /// Bundles of the past, with their keys, could not be removed at a target.
+    TargetLeftovers = "target.leftovers",
+        "remove the folders named below, and see why Perennial may not: owner, mode, attributes";
     /// A target holds somebody else's newer leaf, which is left alone.
     TargetNewerLeaf = "target.newer-leaf",
         "decide who manages this target: `take_over = true`, or remove it from the certificate";

@@ -1,4 +1,4 @@
-//! Findings about this instance: its configuration and its journal.
+//! Findings about this instance: its configuration, its journal, what it stands on.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use super::{Code, Finding, Severity};
 use crate::decide::Decision;
 use crate::state::{Instance, Quarantine};
+use crate::words::Blame;
 
 /// Judges this instance.
 pub fn of_instance(instance: &Instance, quarantined: &[Quarantine], decision: &mut Decision) {
@@ -29,6 +30,19 @@ pub fn of_instance(instance: &Instance, quarantined: &[Quarantine], decision: &m
             severity: Severity::Warning,
             blame: None,
             evidence: format!("{count} certificates are missing: {}, ...", shown.join(", ")).into(),
+        });
+    }
+    for failure in &instance.troubles {
+        let (code, subject) = match &failure.blame {
+            Blame::Solver(solver) => (Code::SolverFailing, solver.as_str().into()),
+            _ => (Code::OurselvesFailing, failure.attempted.clone()),
+        };
+        decision.findings.push(Finding {
+            code,
+            subject,
+            severity: Severity::Warning,
+            blame: Some(failure.blame.clone()),
+            evidence: failure.to_string().into(),
         });
     }
     for (stream, cause) in quarantined {

@@ -374,12 +374,8 @@ impl Running {
     fn conclude_order(&mut self, at: Timestamp, replacing: bool, outcome: &Outcome) {
         match outcome {
             Outcome::Done(Fact::Order(facts)) => self.see_order(at, facts),
-            // One of an attempt before, given up only now, says nothing of this one's order.
-            Outcome::Unknown => {
-                if let Stage::Unordered { doubted } = &mut self.stage {
-                    *doubted = true;
-                }
-            }
+            Outcome::Failed(failure) if failure.kind == FailureKind::Unknown => self.doubt_order(),
+            Outcome::Unknown => self.doubt_order(),
             Outcome::Failed(failure)
                 if replacing && (is_no(failure.kind) || is_stumble(failure)) =>
             {
@@ -390,6 +386,14 @@ impl Running {
                 self.trouble = None;
             }
             Outcome::Done(_) | Outcome::Failed(_) => {}
+        }
+    }
+
+    /// The CA may know of an order of which we do not. What is doubted while there is one already
+    /// belongs to an attempt before, given up only now, and says nothing of this one's.
+    const fn doubt_order(&mut self) {
+        if let Stage::Unordered { doubted } = &mut self.stage {
+            *doubted = true;
         }
     }
 

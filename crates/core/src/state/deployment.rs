@@ -39,6 +39,9 @@ pub struct Deployment<F = Arc<LeafFacts>> {
     /// Why clients may not be shown what is there, as the last look found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remarks: Option<Box<[Box<str>]>>,
+    /// Where bundles of the past lie that should be gone, as the last look found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leftovers: Option<Box<[Box<str>]>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes what it skips by reference")]
@@ -157,7 +160,7 @@ impl<F> Deployment<F> {
         self,
         name: impl FnOnce(F) -> Result<G, E>,
     ) -> Result<Deployment<G>, E> {
-        let Self { target, found, step, trouble, overruled, reloads, remarks } = self;
+        let Self { target, found, step, trouble, overruled, reloads, remarks, leftovers } = self;
         let found = match found {
             Found::Unlooked => Found::Unlooked,
             Found::Unlookable(failure) => Found::Unlookable(failure),
@@ -166,7 +169,7 @@ impl<F> Deployment<F> {
                 Found::Leaf { facts: name(facts)?, ours, key_matches }
             }
         };
-        Ok(Deployment { target, found, step, trouble, overruled, reloads, remarks })
+        Ok(Deployment { target, found, step, trouble, overruled, reloads, remarks, leftovers })
     }
 }
 
@@ -209,6 +212,7 @@ impl Deployment {
             overruled: None,
             reloads: 0,
             remarks: None,
+            leftovers: None,
         }
     }
 
@@ -233,6 +237,12 @@ impl Deployment {
         self.remarks.as_deref().unwrap_or_default()
     }
 
+    /// Returns where bundles of the past lie that should be gone, as the last look found.
+    #[must_use]
+    pub fn leftovers(&self) -> &[Box<str>] {
+        self.leftovers.as_deref().unwrap_or_default()
+    }
+
     /// Returns whether a look tells nothing that is not known.
     #[must_use]
     pub fn shows(&self, found: &Result<Installed, Failure>, newest: Option<&Leaf>) -> bool {
@@ -240,6 +250,7 @@ impl Deployment {
             Ok(installed) => {
                 self.found.is(installed)
                     && self.remarks() == &*installed.remarks
+                    && self.leftovers() == &*installed.leftovers
                     && !self.is_replaced(installed, newest)
             }
             Err(failure) => {
@@ -261,7 +272,9 @@ impl Deployment {
             Err(failure) => return self.found = Found::Unlookable(Box::new(failure.clone())),
             Ok(installed) => installed,
         };
-        self.remarks = (!installed.remarks.is_empty()).then(|| installed.remarks.clone());
+        let said = |all: &Box<[Box<str>]>| (!all.is_empty()).then(|| all.clone());
+        self.remarks = said(&installed.remarks);
+        self.leftovers = said(&installed.leftovers);
         if !self.found.is(installed) {
             self.found = Found::of(installed);
             self.share(newest);

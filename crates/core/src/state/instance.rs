@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::history::History;
 use crate::event::Event;
-use crate::words::Name;
+use crate::words::{Failure, Name};
 
 /// This instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct Instance {
     pub refused: Option<Box<str>>,
     /// Certificates that the newest declaration drops, waiting for a person; empty if none.
     pub held: Vec<Name>,
+    /// What this instance stands on that fails.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<Failure>,
 }
 
 impl Instance {
@@ -38,6 +41,7 @@ impl Instance {
                 self.refused = None;
                 self.held.clone_from(&held.missing);
             }
+            Event::InstanceTroubled(now) => self.troubles.clone_from(&now.troubles),
             _ => {}
         }
     }

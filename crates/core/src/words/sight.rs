@@ -77,4 +77,7 @@ pub struct Installed {
     /// other files, say.
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     pub remarks: Box<[Box<str>]>,
+    /// Where bundles lie, with their keys, that are of the past and should be gone.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub leftovers: Box<[Box<str>]>,
 }

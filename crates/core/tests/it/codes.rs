@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use perennial_core::action::{ActKind, Outcome};
+use perennial_core::driver::{Driver, Input, Loader};
 use perennial_core::event::{Event, Started};
 use perennial_core::finding::Code;
 use perennial_core::words::{
@@ -37,6 +38,43 @@ fn what_an_address_shows_has_a_code() {
         story.now = after(begin(), days(1));
         assert_told(&story.codes(), code);
     }
+}
+
+#[test]
+fn what_this_instance_stands_on_and_fails_is_told_until_it_works() {
+    let trouble = |blame, attempted: &str| Failure {
+        kind: FailureKind::Transient,
+        blame,
+        attempted: attempted.into(),
+        cause: "no".into(),
+        problem: None,
+    };
+    let solver = trouble(Blame::Solver(Name::new("http")), "listen");
+    let troubles = vec![solver, trouble(Blame::Ourselves, "archive")];
+    let (mut driver, _) = Loader::new().start("test", 1, begin(), 1);
+    let told = |driver: &Driver| -> Vec<(Code, Box<str>)> {
+        let open = &driver.state().instance.history.incidents;
+        open.iter().map(|incident| (incident.code, incident.subject.clone())).collect()
+    };
+    let step = driver.on(Input::Troubled { troubles: troubles.clone() }, begin(), 1);
+    assert!(!step.append.records.is_empty());
+    let both = [(Code::SolverFailing, "http".into()), (Code::OurselvesFailing, "archive".into())];
+    assert_eq!(told(&driver), both);
+    let again = driver.on(Input::Troubled { troubles }, begin(), 1);
+    assert!(again.append.records.is_empty(), "it is no news");
+    let _ = driver.on(Input::Troubled { troubles: Vec::new() }, begin(), 1);
+    assert_eq!(told(&driver), []);
+}
+
+#[test]
+fn bundles_of_the_past_that_stay_at_a_target_are_told() {
+    let mut story = Story::new(nothing);
+    story.keeps(&leaf(1, 0), 1, |_| {});
+    story
+        .lies_with(Some(&leaf(1, 0)), |installed| installed.leftovers = ["`/x/old`".into()].into());
+    assert_told(&story.codes(), Code::TargetLeftovers);
+    story.lies(Some(&leaf(1, 0)));
+    assert!(!story.codes().contains(&Code::TargetLeftovers.as_str()));
 }
 
 #[test]

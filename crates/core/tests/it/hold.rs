@@ -113,13 +113,23 @@ impl Story {
     }
 
     pub(crate) fn lies(&mut self, leaf: Option<&LeafFacts>) {
-        let installed = Installed {
+        self.lies_with(leaf, |_| {});
+    }
+
+    pub(crate) fn lies_with(
+        &mut self,
+        leaf: Option<&LeafFacts>,
+        change: impl FnOnce(&mut Installed),
+    ) {
+        let mut installed = Installed {
             leaf: leaf.cloned().map(Arc::new),
             ours: true,
             staged: Box::default(),
             key_matches: leaf.map(|_| true),
             remarks: Box::default(),
+            leftovers: Box::default(),
         };
+        change(&mut installed);
         let inspected = TargetInspected { target: Name::new("web"), found: Ok(installed) };
         self.site(&Event::TargetInspected(inspected));
     }

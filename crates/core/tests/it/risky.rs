@@ -160,6 +160,7 @@ fn finds(shop: &mut Shop, facts: LeafFacts, ours: bool, key_matches: bool) {
         staged,
         key_matches: Some(key_matches),
         remarks: Box::default(),
+        leftovers: Box::default(),
     });
     let target = Name::new("web1");
     shop.tell(&Event::TargetInspected(TargetInspected { target, found }));

@@ -72,6 +72,7 @@ impl Server {
                     });
                 }
                 Err(error) => {
+                    // Whoever asks is told by the connection; nothing that is watched waits for it.
                     tracing::warn!(%error, "could not accept a connection to the control socket");
                     tokio::time::sleep(AFTER_FAILURE).await;
                 }

@@ -39,6 +39,11 @@ pub struct Configuration {
     /// Earlier ones, the newest first: those that are needed, once [`Configuration::complete`] said
     /// which.
     former: Vec<Vec<Source>>,
+    /// Why the copy in the store is not what it should be, if it is not.
+    unkept: Option<String>,
+    /// Why what an earlier run kept there could not be read: former configurations that were still
+    /// needed are lost.
+    lost: Option<String>,
 }
 
 /// What the file says at the start, while the store is not open yet.
@@ -125,28 +130,39 @@ impl Opening {
         let kept = kept(vault);
         match read {
             Ok((good, Loaded { intent, settings, warnings, .. })) => {
-                let mut own = Configuration { path, seen, good, former: Vec::new() };
-                if let Some((newest, former)) = kept {
-                    own.former = former;
-                    own.supersede(newest);
+                let former = Vec::new();
+                let mut own = Configuration { path, seen, good, former, unkept: None, lost: None };
+                match kept {
+                    Ok(None) => {}
+                    Ok(Some((newest, former))) => {
+                        own.former = former;
+                        own.supersede(newest);
+                    }
+                    Err(why) => own.lost = Some(format!("what was kept cannot be read: {why}")),
                 }
                 warn(&warnings);
                 Ok((own, Declared { intent, settings, refused: None }))
             }
             Err(messages) => {
+                let kept = kept.unwrap_or_else(|why| {
+                    // The process ends with the file's mistakes; this says why nothing stands in.
+                    tracing::error!("the last good configuration cannot be read: {why}");
+                    None
+                });
                 let Some((good, former)) = kept else { return Err(Unusable(messages)) };
                 let Ok(Loaded { intent, settings, .. }) = understand(&good) else {
                     return Err(Unusable(messages));
                 };
                 let refused = Some(summary(&messages));
-                let own = Configuration { path, seen, good, former };
+                let own = Configuration { path, seen, good, former, unkept: None, lost: None };
                 Ok((own, Declared { intent, settings, refused }))
             }
         }
     }
 }
 
-/// Logs what is allowed and unwise in a configuration that is taken on.
+/// Logs what is allowed and unwise in a configuration that is taken on. No failure: `plan` shows it
+/// too.
 pub(super) fn warn(warnings: &[Message]) {
     for Message { file, line, column, text, hint, .. } in warnings {
         tracing::warn!(hint, "{file}:{line}:{column}: {text}");
@@ -188,7 +204,7 @@ impl Configuration {
     }
 
     /// Keeps what is in force, and what is still needed of former ones, in the store.
-    pub(super) fn keep(&self, vault: &FileVault, store: &StoreSettings) {
+    pub(super) fn keep(&mut self, vault: &FileVault, store: &StoreSettings) {
         let kept = Kept::of(&self.good, &self.former);
         // Secrets may be in it; it is wiped once it is sealed.
         let text = serde_json::to_vec(&kept).map(Zeroizing::new);
@@ -196,9 +212,12 @@ impl Configuration {
             vault.put_configuration(&text).map_err(|error| format!("{error}: {}", error.advice()))
         });
         let written = sealed.and_then(|()| point(store).map_err(|error| error.to_string()));
-        if let Err(error) = written {
-            tracing::warn!("the last good configuration could not be kept: {error}");
-        }
+        self.unkept = written.err();
+    }
+
+    /// Returns why the store's copy is not what it should be, if it is not.
+    pub(super) fn unkept(&self) -> Option<&str> {
+        self.unkept.as_deref().or(self.lost.as_deref())
     }
 }
 
@@ -300,20 +319,23 @@ impl Kept {
     }
 }
 
+/// The last good texts, and former ones.
+type Sources = (Vec<Source>, Vec<Vec<Source>>);
+
 /// Returns the last good configuration and the former ones that were still needed.
-fn kept(vault: &FileVault) -> Option<(Vec<Source>, Vec<Vec<Source>>)> {
-    let text = vault.configuration().unwrap_or_else(|error| {
-        tracing::warn!("the last good configuration cannot be read: {error}");
-        None
-    });
-    let kept: Kept = serde_json::from_slice(&text?).ok()?;
+fn kept(vault: &FileVault) -> Result<Option<Sources>, String> {
+    let Some(text) = vault.configuration().map_err(|error| error.to_string())? else {
+        return Ok(None);
+    };
+    let kept: Kept = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
     let source =
         |source: KeptSource| Source { name: source.name, folder: source.folder, text: source.text };
     let sources = |kept: Vec<KeptSource>| kept.into_iter().map(source).collect();
-    Some((sources(kept.sources), kept.former.into_iter().map(sources).collect()))
+    Ok(Some((sources(kept.sources), kept.former.into_iter().map(sources).collect())))
 }
 
 /// Returns where the secret is that opens the store in a folder, if a configuration is kept there.
+/// Where it cannot be read, none stands in for a file that is broken, whose mistakes are told.
 fn pointer(store: &Path) -> Option<Option<PathBuf>> {
     let text = fs::read_to_string(store.join(POINTER)).ok()?;
     let Pointer { unseal } = serde_json::from_str(&text).ok()?;
@@ -377,6 +399,20 @@ mod tests {
         assert_eq!((own.former.len(), known), (1, vec!["a".to_owned(), "c".to_owned()]));
         assert_eq!(start(folder, "c", &["c"]).0.former.len(), 0);
         assert_eq!(start(folder, "c", &["a", "c"]).1, ["c"], "it was not needed any more");
+    }
+
+    #[test]
+    fn a_copy_that_cannot_be_kept_or_read_is_told_until_it_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let (mut own, _) = start(folder, "a", &["a"]);
+        assert_eq!(own.unkept(), None);
+        let store = StoreSettings { dir: folder.join("gone"), unseal: None };
+        own.keep(&vault(folder), &store);
+        assert!(own.unkept().is_some(), "there is no such folder");
+        vault(folder).put_configuration(b"no JSON").unwrap();
+        let (again, _) = read(&folder.join("perennial.toml"), folder);
+        assert!(again.unkept().unwrap().starts_with("what was kept cannot be read"));
     }
 
     #[test]

@@ -178,7 +178,8 @@ async fn solver(
     Ok(match declared {
         Declared::Listener { listen } => {
             let listener = surroundings.listener(listen);
-            listener.start().await;
+            // What cannot be had is tried again, and told, by who looks after it.
+            let _ = listener.start(name).await;
             (SolverSettings::Listen(listener), None)
         }
         Declared::Webroot { dir } => {

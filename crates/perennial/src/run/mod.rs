@@ -9,6 +9,7 @@
 //! | `boundary` | where a crash may come, and a switch that lets tests make it come |
 //! | `serve` | control socket, signals, service manager |
 //! | `shelf` | the store's vault, as adapters see it |
+//! | `standing` | what we stand on ourselves, and whether it holds |
 //! | `draw` | chance |
 //!
 //! Starting takes this order: configuration, store (its lock keeps a second daemon out), epoch,
@@ -25,15 +26,18 @@ mod isolate;
 mod serve;
 mod shelf;
 mod shell;
+mod standing;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use perennial_adapters::challenge::Listener;
 use perennial_config::{Settings, StoreSettings};
 use perennial_core::driver::{Input, Loader, Step};
 use perennial_core::intent::Intent;
 use perennial_core::record::{Record, Stream};
 use perennial_core::state::InUse;
+use perennial_core::words::Name;
 use perennial_store::{FileVault, Found, Journal as _, Options, Store, Vault, Writer};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -45,6 +49,7 @@ pub use equip::{Surroundings, equip};
 pub use hands::Hands;
 pub use serve::serve;
 pub use shell::{End, Event, Look, Parts, Pulse, Shell};
+use standing::Standing;
 
 use crate::clock::Time;
 use crate::sd_notify::{Notifier, State};
@@ -109,8 +114,13 @@ pub struct Daemon {
     time: Time,
     /// What could not be set up, if anything.
     unfit: Option<String>,
+    listeners: Listeners,
+    standing: Standing,
     notifier: Arc<Notifier>,
 }
+
+/// The listeners for http-01 in use, by their solvers.
+type Listeners = Vec<(Name, Arc<Listener>)>;
 
 impl Daemon {
     /// Reads, opens and loads everything. Nothing has been done to the outside yet, but that
@@ -146,10 +156,12 @@ impl Daemon {
         let hands = equip(&whole, &settings, &start.surroundings, shared, &start.time).await?;
         let (events, inbox) = unbounded_channel();
         let writer = spawn_writer(journal, epoch, &events)?;
+        let standing = Standing::new(writer.archive_watch());
         let mut draws = start.draws;
         let version = env!("CARGO_PKG_VERSION");
         let (driver, first) = loader.start(version, epoch, start.time.now(), draws.draw());
         let unfit = hands.unfit.first_of(&own).map(str::to_owned);
+        let listeners = hands.solvers.listeners();
         announce(&events, declared.intent, declared.refused.or(unfit.clone()));
         let parts = Parts {
             driver,
@@ -175,6 +187,8 @@ impl Daemon {
             vault,
             time: start.time,
             unfit,
+            listeners,
+            standing,
             notifier: Arc::new(Notifier::silent()),
         })
     }
@@ -212,6 +226,8 @@ impl Daemon {
             store: self.store,
             time: self.time,
             unfit: self.unfit,
+            listeners: self.listeners,
+            standing: self.standing,
             looks: 0,
             notifier: self.notifier,
         };
@@ -243,6 +259,8 @@ struct Watcher {
     time: Time,
     /// What could not be set up the last time, such as a secret that cannot be read.
     unfit: Option<String>,
+    listeners: Listeners,
+    standing: Standing,
     /// How often was looked in vain since.
     looks: u32,
     notifier: Arc<Notifier>,
@@ -264,6 +282,7 @@ const LOOKS_BEFORE_ANOTHER_TRY: u32 = 5;
 impl Watcher {
     async fn watch(mut self, mut reload: UnboundedReceiver<Reload>) {
         loop {
+            self.look_after().await;
             let told = tokio::time::timeout(LOOK_EVERY, reload.recv()).await;
             let confirmed = match told {
                 Ok(Some(reload)) => reload.confirmed,
@@ -287,6 +306,15 @@ impl Watcher {
             let _ = self.notifier.notify(&[State::Reloading]);
             let status = self.take_on(confirmed).await;
             let _ = self.notifier.notify(&[State::Ready, State::Status(&status)]);
+        }
+    }
+
+    /// Has core told of what we stand on that fails, or works again.
+    async fn look_after(&mut self) {
+        let unkept = self.configuration.unkept();
+        if let Some(news) = self.standing.look(&self.listeners, unkept).await {
+            // A loop that has ended judges nothing any more.
+            let _ = self.events.send(Event::Input(news));
         }
     }
 
@@ -328,6 +356,7 @@ impl Watcher {
         warn(&newest.loaded.warnings);
         self.configuration = configuration;
         self.configuration.keep(&self.vault, &self.store);
+        self.listeners = hands.solvers.listeners();
         // A loop that has ended reads nothing any more.
         let _ = self.events.send(Event::Hands(Arc::new(hands)));
         Ok(Box::new(newest.loaded.intent))

@@ -57,6 +57,7 @@ const QUESTIONS_WAITING: usize = 16;
 
 fn connect() -> Notifier {
     Notifier::connect(|name| std::env::var_os(name)).unwrap_or_else(|error| {
+        // A manager that hears nothing says so itself: it gives up the start, or restarts us.
         tracing::warn!(%error, "the service manager cannot be told how we are");
         Notifier::silent()
     })

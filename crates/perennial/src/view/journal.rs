@@ -178,6 +178,13 @@ fn tell(kind: StreamKind, event: &Event) -> Told {
             );
             Told::bad(Severity::Warning, text)
         }
+        Event::InstanceTroubled(now) => match &*now.troubles {
+            [] => Told::main("everything that it stands on works"),
+            some => {
+                let text: Vec<String> = some.iter().map(ToString::to_string).collect();
+                Told::bad(Severity::Warning, text.join("; "))
+            }
+        },
         Event::IssuerDeclared(spec) => Told::main(format!("declared, at {}", spec.directory)),
         Event::SolverDeclared(spec) => Told::main(format!("declared, for {}", spec.kind.as_str())),
         Event::TargetDeclared(_) => Told::main("declared, as a place to install at"),

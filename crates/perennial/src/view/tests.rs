@@ -133,6 +133,7 @@ impl Story {
             staged: Box::default(),
             key_matches: Some(true),
             remarks: Box::default(),
+            leftovers: Box::default(),
         };
         let found = TargetInspected { target: Name::new("web"), found: Ok(installed) };
         self.add(StreamKind::Certificate, name, Event::TargetInspected(found));
@@ -210,6 +211,7 @@ fn story() -> Story {
         staged: Box::default(),
         key_matches: None,
         remarks: Box::default(),
+        leftovers: Box::default(),
     };
     let found = TargetInspected { target: Name::new("web"), found: Ok(nothing) };
     story.add(StreamKind::Certificate, "new", Event::TargetInspected(found));

@@ -98,6 +98,7 @@ impl Outside {
                 staged: lying.staged.map(|bundle| bundle.leaf.fingerprint).into_iter().collect(),
                 key_matches: lying.active.map(|bundle| bundle.key == bundle.leaf.key),
                 remarks: Box::default(),
+                leftovers: Box::default(),
             }),
         }
     }

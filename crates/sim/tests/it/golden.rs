@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use jiff::SignedDuration;
 use perennial_core::event::{
-    CertificateRenamed, ClockPutRight, Empty, Event, HoldOverruled, IntentHeld, IntentRefused,
-    LeafConfirmed,
+    CertificateRenamed, ClockPutRight, Empty, Event, HoldOverruled, InstanceTroubled, IntentHeld,
+    IntentRefused, LeafConfirmed,
 };
 use perennial_core::record::{Record, Stream, StreamKind};
 use perennial_core::state::State;
@@ -112,6 +112,7 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
     };
     let issuer = Stream::new(StreamKind::Issuer, Name::new("ca"));
     let refused = IntentRefused { message: "line 3: unknown key `isuer`".into() };
+    let troubled = InstanceTroubled { troubles: vec![trouble.clone()] };
     let held = IntentHeld { missing: vec![Name::new("shop")] };
     let overruled = HoldOverruled {
         target: Name::new("web1"),
@@ -123,6 +124,7 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
     vec![
         (Stream::instance(), Event::IntentRefused(refused)),
         (Stream::instance(), Event::IntentHeld(held)),
+        (Stream::instance(), Event::InstanceTroubled(troubled)),
         (stream.clone(), Event::ClockPutRight(ClockPutRight { was: after(begin(), days(365)) })),
         (stream.clone(), Event::AttemptTroubled(trouble)),
         (stream.clone(), Event::AnswersDoubted(Empty {})),

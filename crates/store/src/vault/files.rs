@@ -157,6 +157,7 @@ impl FileVault {
             sync_folder(&parent)
         })();
         moved.map_err(|error| {
+            // What is left of it is removed at the next opening.
             let _ = std::fs::remove_file(&temporary);
             StoreError::io("write", &place, error)
         })
@@ -193,6 +194,7 @@ impl Vault for FileVault {
         let place = self.place(Kind::Key, &slot.0);
         let temporary = self.write_temporary(Kind::Key, &slot.0, pkcs8)?;
         let linked = std::fs::hard_link(&temporary, &place);
+        // Another name of what is sealed; one that stays is removed at the next opening.
         let _ = std::fs::remove_file(&temporary);
         match linked {
             Ok(()) => {}

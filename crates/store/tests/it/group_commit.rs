@@ -112,7 +112,7 @@ fn an_idle_writer_archives_what_checkpoints_left_behind() {
     let archived = (0..1_000_000).any(|_| count("superseded") == 0);
     assert!(archived, "still {} records are waiting", count("record"));
     assert_eq!((count("archive"), count("record")), (1229, 5));
-    assert_eq!(writer.archive_trouble(), None);
+    assert_eq!(writer.archive_watch().trouble(), None);
     drop(writer);
     assert_eq!(versions(&SqliteJournal::open_read_only(&path).unwrap()).len(), 1234);
 }

@@ -28,6 +28,8 @@ pub(super) fn is_pattern(text: &str) -> bool {
 }
 
 fn inside(dir: &Path, pattern: &str) -> Vec<PathBuf> {
+    // A folder that cannot be read has nothing that is known: that no server block reads a
+    // certificate's files is told of the target.
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     let names = entries.flatten().map(|entry| entry.file_name());
     let fits = |name: &std::ffi::OsString| {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::access::AccessSettings;
 use super::super::door::Group;
-use super::super::install;
+use super::super::install::{self, Writing};
 use super::super::layout::{File, Layout};
 use super::super::step::Writer;
 use super::super::trouble::Trouble;
@@ -94,7 +94,7 @@ fn a_link_in_the_place_of_the_folder_is_refused_with_its_name() {
 fn look(world: &World, take_over: bool) -> Result<Installed, String> {
     let layout = Layout::new(&world.path("live"), &www()).unwrap();
     let groups = [Group::new(vec![(File::Fullchain, world.path("live/etc/www.pem"))])];
-    let looked = install::inspect(&layout, &groups, take_over, Vec::new());
+    let looked = install::inspect(&layout, &groups, take_over, Vec::new(), Writing::Nobody);
     looked.map_err(|trouble| trouble.to_string())
 }
 

@@ -166,6 +166,7 @@ async fn meet(ca: &BadCa) -> (String, String) {
 #[tokio::test]
 async fn answers_to_acts_and_asks_are_never_more_certain_than_they_can_be() {
     const ISSUER_DOWN: &str = "Transient, issuer pebble, no problem";
+    const LOST: &str = "Unknown, issuer pebble, no problem";
     let location = "location: /order/1\r\n";
     let deep = format!("{{\"status\":{}", "[".repeat(10_000));
     let page = "<html><h1>Bad Gateway</h1></html>";
@@ -173,21 +174,21 @@ async fn answers_to_acts_and_asks_are_never_more_certain_than_they_can_be() {
     let huge = format!("{{\"status\":\"pending\",\"x\":\"{}\"}}", "x".repeat(2_000_000));
     let pending = r#"{"status":"pending"}"#;
     let table: Vec<(&str, Option<Habit>, &str, &str)> = vec![
-        ("hangs up", Some(Habit::Hangs), "Unknown", ISSUER_DOWN),
-        ("is silent", Some(Habit::Silent), "Unknown", ISSUER_DOWN),
-        ("never ends", Some(Habit::Endless), "Unknown", ISSUER_DOWN),
-        ("drips", Some(Habit::Drips), "Unknown", ISSUER_DOWN),
-        ("no HTTP", Some(Habit::Says("SSH-2.0-x\r\n".into())), "Unknown", ISSUER_DOWN),
+        ("hangs up", Some(Habit::Hangs), LOST, ISSUER_DOWN),
+        ("is silent", Some(Habit::Silent), LOST, ISSUER_DOWN),
+        ("never ends", Some(Habit::Endless), LOST, ISSUER_DOWN),
+        ("drips", Some(Habit::Drips), LOST, ISSUER_DOWN),
+        ("no HTTP", Some(Habit::Says("SSH-2.0-x\r\n".into())), LOST, ISSUER_DOWN),
         (
             "truncated",
             Some(Habit::Says(format!("HTTP/1.1 201 C\r\n{location}content-length: 99\r\n\r\n{{"))),
-            "Unknown",
+            LOST,
             ISSUER_DOWN,
         ),
-        ("a page as success", order_says("200 OK", location, page), "Unknown", ISSUER_DOWN),
-        ("deep", order_says("201 Created", location, &deep), "Unknown", ISSUER_DOWN),
-        ("huge", order_says("201 Created", location, &huge), "Unknown", ISSUER_DOWN),
-        ("no address", order_says("201 Created", "", pending), "Unknown", "answered"),
+        ("a page as success", order_says("200 OK", location, page), LOST, ISSUER_DOWN),
+        ("deep", order_says("201 Created", location, &deep), LOST, ISSUER_DOWN),
+        ("huge", order_says("201 Created", location, &huge), LOST, ISSUER_DOWN),
+        ("no address", order_says("201 Created", "", pending), LOST, "answered"),
         ("plain", order_says("201 Created", location, pending), "Done", "answered"),
         (
             "odd type",
