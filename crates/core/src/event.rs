@@ -127,6 +127,11 @@ events! {
     /// The issuer works again.
     Cleared(Empty) = "cleared",
 
+    /// The validation of a name failed at the issuer, for whichever certificate.
+    ValidationFailed(Box<ValidationFailed>) = "validation.failed",
+    /// The validation of a name that had failed there lately went well.
+    ValidationPassed(ValidationPassed) = "validation.passed",
+
     /// The operator declared a solver, or changed it.
     SolverDeclared(SolverSpec) = "solver.declared",
     /// The operator declared a target, or changed it.
@@ -314,6 +319,22 @@ pub struct OrderAdmitted {
     pub certificate: Name,
     /// Whether its last attempt failed; those get a fifth of the budget at most.
     pub after_failure: bool,
+}
+
+/// The validation of a name failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValidationFailed {
+    /// Which, without a wildcard's label.
+    pub identifier: Identifier,
+    /// What the CA said.
+    pub failure: Failure,
+}
+
+/// The validation of a name went well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValidationPassed {
+    /// Which, without a wildcard's label.
+    pub identifier: Identifier,
 }
 
 /// The certificate has another name now.

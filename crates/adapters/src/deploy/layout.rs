@@ -241,6 +241,8 @@ impl Layout {
         if !steps.is_empty() {
             steps.push(Step::SyncDir(self.folder.clone()));
         }
+        // Last, since one that cannot be removed ends it.
+        steps.extend(self.plan_drop(REMOVING)?);
         Ok(steps)
     }
 
@@ -275,11 +277,17 @@ impl Layout {
         Ok(retired)
     }
 
-    /// Plans to remove what a crash left half made or half removed.
+    /// Plans to remove what a crash left half made. What it left half removed is in nobody's way,
+    /// and waits until a new bundle is active: that must not fail for it.
     fn plan_clear(&self) -> Result<Vec<Step>, Trouble> {
+        self.plan_drop(STAGING)
+    }
+
+    /// Plans to remove everything whose name begins so.
+    fn plan_drop(&self, prefix: &str) -> Result<Vec<Step>, Trouble> {
         let mut steps = Vec::new();
         for name in self.names()? {
-            if name.starts_with(STAGING) || name.starts_with(REMOVING) {
+            if name.starts_with(prefix) {
                 let path = self.folder.join(name);
                 if is_own_directory(&path)? {
                     let files = names(&path)?.iter().map(|file| path.join(file)).collect();

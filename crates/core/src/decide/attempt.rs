@@ -11,6 +11,8 @@
 //!   a CA that reuses orders (Boulder does) gives back the same one.
 //! - The order's own `error` is often empty when a validation failed: the authorizations are looked
 //!   at before an invalid order is judged, so that the name at fault is known.
+//! - A CA counts failed validations for each name, whichever certificates share it: one that it
+//!   refused lately is not ordered again before its time, and the attempt ends with what it said.
 //! - A passing failure (503, no connection) does not end the attempt: authorizations that were
 //!   earned would be lost. The act is tried again, at growing distances, until the stage's deadline.
 
@@ -24,7 +26,7 @@ use crate::action::{AccountRef, ActKind, AskKind};
 use crate::event::{AttemptEnded, Event};
 use crate::state::{Certificate, Ordered, Running, Stage};
 use crate::words::time::after;
-use crate::words::{Blame, Failure, FailureKind, Name, OrderStatus, blame_problem};
+use crate::words::{Blame, Failure, FailureKind, Identifier, Name, OrderStatus, blame_problem};
 
 /// How long one exchange with a CA may take.
 pub(super) const EXCHANGE_WITHIN: SignedDuration = SignedDuration::from_secs(60);
@@ -89,7 +91,9 @@ pub(super) fn advance(
         return make_key(certificate, running, decision);
     }
     match &running.stage {
-        Stage::Unordered { doubted } => order(cx, certificate, running, *doubted, decision),
+        Stage::Unordered { doubted } => {
+            order(cx, name, certificate, running, *doubted, decision);
+        }
         Stage::Ordered(ordered) => {
             // Without an account nothing can be said; the issuer's own decision sees to that.
             let issuer = cx.state.issuers.get(&running.plan.issuer);
@@ -173,6 +177,7 @@ fn make_key(certificate: &Certificate, running: &Running, decision: &mut Decisio
 
 fn order(
     cx: &Context<'_>,
+    name: &Name,
     certificate: &Certificate,
     running: &Running,
     doubted: bool,
@@ -182,6 +187,12 @@ fn order(
         return;
     }
     let plan = &running.plan;
+    let mut bases = plan.identifiers.iter().map(Identifier::base);
+    let refused =
+        bases.find_map(|base| authorize::refused_lately(cx, certificate, &plan.issuer, base));
+    if let Some(failure) = refused {
+        return end(cx, name, decision, failure);
+    }
     let issuer = cx.state.issuers.get(&plan.issuer);
     let account = issuer.and_then(|issuer| issuer.account_ref(&plan.issuer));
     let act = account.map(|account| ActKind::NewOrder {

@@ -22,11 +22,11 @@ use alloc::format;
 use jiff::SignedDuration;
 
 use super::attempt::{EXCHANGE_WITHIN, POLL_EVERY, Step};
-use super::{Decision, Lane};
+use super::{Context, Decision, Lane, retry};
 use crate::action::{ActKind, AskKind};
 use crate::event::{AnswerAwaited, Event};
 use crate::intent::SolverSpec;
-use crate::state::{AnswerState, Authorization};
+use crate::state::{AnswerState, Authorization, Certificate, VALIDATED_WITHIN};
 use crate::words::time::after;
 use crate::words::{
     Answer, AuthorizationFacts, AuthorizationStatus, Blame, ChallengeFacts, Failure, FailureKind,
@@ -39,8 +39,8 @@ pub(super) const PRESENT_WITHIN: SignedDuration = SignedDuration::from_secs(120)
 /// How long a look at the authoritative servers may take.
 pub(super) const LOOK_WITHIN: SignedDuration = SignedDuration::from_secs(20);
 
-/// How long a CA may take to validate once it was told.
-const VALIDATED_WITHIN: SignedDuration = SignedDuration::from_mins(10);
+/// How long a certificate that was to tell the CA at once waits until it looks whether it still may.
+const TURN_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// Works on every authorization of a pending order.
 pub(super) fn advance(step: &Step<'_>, decision: &mut Decision) {
@@ -126,7 +126,8 @@ fn problem_of(facts: &AuthorizationFacts) -> Option<&Problem> {
     facts.challenges.iter().find_map(|challenge| challenge.error.as_ref())
 }
 
-fn refused(facts: &AuthorizationFacts, issuer: &Name) -> Failure {
+/// Returns what a CA that refused a name said.
+pub(crate) fn refused(facts: &AuthorizationFacts, issuer: &Name) -> Failure {
     let attempted = format!("validate {}", facts.identifier).into();
     let problem = problem_of(facts);
     let Some(problem) = problem else {
@@ -207,7 +208,7 @@ fn answer(
             }
         }
         AnswerState::Doubted => ask(step, authorization, decision),
-        AnswerState::Awaited => respond(step, chosen, decision),
+        AnswerState::Awaited => respond(step, facts, chosen, decision),
         AnswerState::Responded { at, .. } => {
             let deadline = after(*at, VALIDATED_WITHIN);
             if deadline <= step.cx.now {
@@ -266,7 +267,14 @@ fn made(
     })
 }
 
-fn respond(step: &Step<'_>, chosen: &Chosen<'_>, decision: &mut Decision) {
+/// Tells the CA, unless it just refused this name to another certificate, or is validating it for one:
+/// of many that share a bad name, only the first is to hear so from the CA.
+fn respond(
+    step: &Step<'_>,
+    facts: &AuthorizationFacts,
+    chosen: &Chosen<'_>,
+    decision: &mut Decision,
+) {
     let challenge = chosen.challenge.url.clone();
     let is_this =
         |act: &ActKind| matches!(act, ActKind::Respond { challenge: c, .. } if *c == challenge);
@@ -274,9 +282,36 @@ fn respond(step: &Step<'_>, chosen: &Chosen<'_>, decision: &mut Decision) {
         return;
     }
     let account = step.account.clone();
+    let (cx, issuer, own) = (step.cx, &account.issuer, &facts.identifier);
+    if let Some(failure) = refused_lately(cx, step.certificate, issuer, own.base()) {
+        return step.end(decision, failure);
+    }
+    if cx.state.is_validating_elsewhere(issuer, own, step.name, cx.now) {
+        return decision.wake(after(cx.now, POLL_EVERY));
+    }
+    // Another one may be admitted first.
+    decision.wake(after(cx.now, TURN_AGAIN));
     let lane = Lane::Issuer(account.issuer.clone());
     let kind = chosen.spec.kind.clone();
     decision.want(lane, ActKind::Respond { account, challenge, kind }, EXCHANGE_WITHIN);
+}
+
+/// Returns what the CA said of a name, without asking, if it refused it too short a while ago: CAs
+/// count failed validations for each account and name, and not for each certificate.
+pub(super) fn refused_lately(
+    cx: &Context<'_>,
+    certificate: &Certificate,
+    issuer: &Name,
+    base: &str,
+) -> Option<Failure> {
+    let failing = &cx.state.issuers.get(issuer)?.failing;
+    let known = failing.iter().find(|known| known.identifier.as_str() == base)?;
+    if retry::name_at(certificate, known) <= cx.now {
+        return None;
+    }
+    let said = &known.failure;
+    let cause = format!("{} (said of the same name a while ago; not asked again yet)", said.cause);
+    Some(Failure { cause: cause.into(), ..said.clone() })
 }
 
 /// No authoritative server shows the answer: what was written is not what is asked.

@@ -39,6 +39,7 @@ use alloc::vec::Vec;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub(crate) use authorize::refused;
 pub use coverage::{Cell, Lack, Proof, coverage};
 pub(crate) use deploy::holds_newer;
 pub use deploy::reload_at;

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Runway;
 use super::due::{at_most_a_quarter, due};
-use crate::state::{Attempt, Certificate, LastFailure, Owed, Rest, Trouble};
+use crate::state::{Attempt, Certificate, Failing, LastFailure, Owed, Rest, Trouble};
 use crate::words::time::after;
 use crate::words::{Blame, FailureKind};
 
@@ -90,14 +90,24 @@ pub(super) fn attempt_at(certificate: &Certificate, rest: &Rest, last: &LastFail
         (FailureKind::Transient | FailureKind::Unknown, Blame::Name(_) | Blame::Zone(_)) => REFUSED,
         (FailureKind::Transient | FailureKind::Unknown, _) => TRANSIENT,
     };
-    let delay = step(table, rest.failures);
-    let runway = Runway::of(certificate);
-    let delay = if runway.is_in_reserve(after(last.at, delay.min(RESERVE_AT_MOST))) {
-        delay.min(RESERVE_AT_MOST)
-    } else {
-        delay
-    };
+    let delay = shortened(certificate, last.at, step(table, rest.failures));
     after(after(last.at, delay), at_most_a_quarter(last.jitter).of(delay))
+}
+
+/// Returns a delay that begins at a moment, shorter where it would last into the reserve.
+fn shortened(certificate: &Certificate, at: Timestamp, delay: SignedDuration) -> SignedDuration {
+    let at_most = delay.min(RESERVE_AT_MOST);
+    if Runway::of(certificate).is_in_reserve(after(at, at_most)) { at_most } else { delay }
+}
+
+/// Returns when a CA may be asked again, for this certificate, to validate a name that it refused:
+/// by the same table, but counted for the name, whichever certificates it was refused to.
+pub(super) fn name_at(certificate: &Certificate, failing: &Failing) -> Timestamp {
+    if certificate.requested_at.is_some_and(|asked| asked > failing.at) {
+        return failing.at;
+    }
+    let delay = shortened(certificate, failing.at, step(REFUSED, failing.failures));
+    after(failing.at, delay)
 }
 
 /// Returns when a certificate whose last attempt failed is tried again, as far as is known now.

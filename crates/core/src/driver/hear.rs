@@ -12,18 +12,20 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Driver, Subject, Work};
 use crate::action::{AccountRef, ActKind, AskKind, Outcome, Reply};
-use crate::decide::{is_needed, newly_seen};
+use crate::decide::{is_needed, newly_seen, refused};
 use crate::event::{
     AccountLost, AnswerShown, Empty, EndpointSeen, Event, PlaceFound, RenewalInfoSeen,
-    TargetInspected,
+    TargetInspected, ValidationFailed, ValidationPassed,
 };
-use crate::intent::EndpointSpec;
+use crate::intent::{EndpointSpec, IssuerKind};
 use crate::record::{Stream, StreamKind};
 use crate::state::{
-    AnswerState, Attempt, Authorization, Certificate, Ordered, Running, Stage, State,
+    AnswerState, Attempt, Authorization, Certificate, CertificateId, Ordered, Running, Stage, State,
 };
 use crate::words::time::after;
-use crate::words::{Answer, Blame, Failure, FailureKind, Identifier, Name, Showing, Sight};
+use crate::words::{
+    Answer, AuthorizationStatus, Blame, Failure, FailureKind, Identifier, Name, Showing, Sight,
+};
 
 /// How often it is recorded that nothing changed.
 const CYCLE: SignedDuration = SignedDuration::from_hours(24);
@@ -59,10 +61,47 @@ impl Driver {
             Subject::Certificate(id) => {
                 let Some(certificate) = self.state.certificate(id) else { return };
                 for event in news(work, &self.state, certificate, &stream.name, ask, reply) {
+                    let verdict = self.verdict(id, &event);
                     self.append(work, stream, event);
+                    if let Some((issuer, verdict)) = verdict {
+                        let stream = Stream::new(StreamKind::Issuer, issuer);
+                        self.append(work, &stream, verdict);
+                    }
                 }
             }
         }
+    }
+
+    /// Returns what a validation's end tells of the name to every certificate that shares it, before
+    /// it is recorded. Only of public CAs: others do not count.
+    fn verdict(&self, id: CertificateId, event: &Event) -> Option<(Name, Event)> {
+        let Event::AuthorizationSeen(facts) = event else { return None };
+        let Attempt::Running(running) = &self.state.certificate(id)?.attempt else { return None };
+        let Stage::Ordered(ordered) = &running.stage else { return None };
+        let known = ordered.authorizations.iter().find(|known| known.url == facts.url)?;
+        let issuer = &running.plan.issuer;
+        let state = self.state.issuers.get(issuer)?;
+        if state.spec.kind != IssuerKind::Public || known.status() == Some(facts.status) {
+            return None;
+        }
+        let identifier = facts.identifier.clone();
+        let verdict = match facts.status {
+            AuthorizationStatus::Valid => {
+                let was_failing = state.failing.iter().any(|known| known.identifier == identifier);
+                was_failing.then_some(Event::ValidationPassed(ValidationPassed { identifier }))
+            }
+            AuthorizationStatus::Invalid if !known.interrupted => {
+                let failure = refused(facts, issuer);
+                let is_names = matches!(
+                    (failure.kind, &failure.blame),
+                    (FailureKind::Refused, Blame::Name(_))
+                );
+                let failed = ValidationFailed { identifier, failure };
+                is_names.then(|| Event::ValidationFailed(Box::new(failed)))
+            }
+            _ => None,
+        };
+        Some((issuer.clone(), verdict?))
     }
 
     pub(super) fn subject_of(&self, stream: &Stream) -> Option<Subject> {

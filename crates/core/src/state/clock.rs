@@ -152,6 +152,7 @@ impl Issuer {
             back.until(retry_at, LEFT_ALONE_AT_MOST);
         }
         put_trouble_right(self.trouble.as_mut(), back);
+        back.moments(self.failing.iter_mut().map(|failing| &mut failing.at));
     }
 }
 

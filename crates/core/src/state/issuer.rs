@@ -6,6 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::deployment::Trouble;
+use super::failing::{self, Failing};
+use super::few::Few;
 use super::history::History;
 use crate::action::{AccountRef, ActKind, Fact, Outcome};
 use crate::event::{Ended, Event};
@@ -35,6 +37,9 @@ pub struct Issuer {
     /// What went wrong with making the account, if nothing went right since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Box<Trouble>>,
+    /// Names that failed validation there lately, for whichever certificates.
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub failing: Few<Failing>,
 }
 
 /// Our account at an issuer.
@@ -219,6 +224,7 @@ impl Issuer {
             health: Health::default(),
             orders: OrderBudget::default(),
             trouble: None,
+            failing: Few::new(),
         }
     }
 
@@ -262,6 +268,12 @@ impl Issuer {
             Event::OrderAdmitted(admitted) => self.orders.spend(at, admitted.after_failure),
             Event::Blamed(failure) => self.health.blame(at, failure),
             Event::Cleared(_) => self.health.clear(at),
+            Event::ValidationFailed(failed) => {
+                failing::note(&mut self.failing, at, &failed.identifier, &failed.failure);
+            }
+            Event::ValidationPassed(passed) => {
+                self.failing.retain(|known| known.identifier != passed.identifier);
+            }
             Event::Ended(end) => {
                 if let Some(act) = ended {
                     self.note(at, &act, end);
@@ -293,6 +305,7 @@ impl Issuer {
         self.directory = None;
         self.health = Health::default();
         self.orders = OrderBudget::default();
+        self.failing = Few::new();
         self.account = match &self.account {
             Account::Absent => Account::Absent,
             Account::Keyed { key, .. }

@@ -8,6 +8,7 @@ mod clock;
 mod compact;
 mod deployment;
 mod endpoint;
+mod failing;
 mod few;
 mod history;
 mod instance;
@@ -16,6 +17,7 @@ mod issued;
 mod issuer;
 mod laggard;
 mod share;
+mod validating;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -35,17 +37,19 @@ pub use checkpoint::{CHECKPOINT_SHAPE, Saved, Snapshot};
 pub(crate) use clock::SetBack;
 pub use deployment::{DeployStep, Deployment, Found, Overruled, Trouble};
 pub use endpoint::{AddressState, EndpointState, Served, TlsaState};
+pub use failing::Failing;
 pub use few::Few;
 pub use history::{Acting, History};
 pub use instance::Instance;
 pub use issued::{ISSUED_LATELY, Issued, set_of};
 pub use issuer::{Account, Health, Issuer, OrderBudget, account_slot};
 pub use laggard::Laggard;
+pub(crate) use validating::VALIDATED_WITHIN;
 
 use crate::event::Event;
 use crate::intent::{Intent, SolverSpec, TargetSpec};
 use crate::record::{Stream, StreamKind};
-use crate::words::{BundleId, Fingerprint, Name, Slot};
+use crate::words::{BundleId, Fingerprint, Identifier, Name, Slot};
 
 /// A certificate's place in the state. Only in memory; the journal has names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +76,7 @@ pub struct State {
     certificates: Vec<(Name, Certificate)>,
     by_name: by_name::ByName,
     interner: interner::Interner,
+    validating: validating::Validating,
 }
 
 /// Something declared that has no life of its own.
@@ -111,7 +116,9 @@ impl State {
         event: &Event,
     ) -> Result<(), String> {
         if let Event::Checkpoint(checkpoint) = event {
-            return self.restore(stream, version, checkpoint.clone());
+            self.restore(stream, version, checkpoint.clone())?;
+            self.note_validating(stream);
+            return Ok(());
         }
         let name = &stream.name;
         match stream.kind {
@@ -152,7 +159,32 @@ impl State {
         if let Event::ClockPutRight(right) = event {
             self.put_right(stream, SetBack { was: right.was, now: at });
         }
+        if validating::may_change(event) {
+            self.note_validating(stream);
+        }
         Ok(())
+    }
+
+    fn note_validating(&mut self, stream: &Stream) {
+        if stream.kind == StreamKind::Certificate
+            && let Some(id) = self.id(&stream.name)
+            && let Some((_, certificate)) = self.certificates.get(id.place())
+        {
+            self.validating.note(id, certificate);
+        }
+    }
+
+    /// Returns whether an issuer is validating a name for another certificate than `own` just now.
+    #[must_use]
+    pub(crate) fn is_validating_elsewhere(
+        &self,
+        issuer: &Name,
+        identifier: &Identifier,
+        own: &Name,
+        now: Timestamp,
+    ) -> bool {
+        let is_own = |id| self.name(id) == Some(own);
+        self.validating.is_elsewhere(issuer, identifier, &is_own, now)
     }
 
     /// Passes over a record of a kind that this release does not know.

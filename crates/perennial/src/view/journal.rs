@@ -217,6 +217,13 @@ fn tell_of_issuer(event: &Event) -> Option<Told> {
         Event::Blamed(failure) => Told::bad(Severity::Notice, failure.to_string()),
         Event::AccountConfirmed(_) => Told::main("a person has seen the account's new URL"),
         Event::Cleared(_) => Told::main("works again"),
+        Event::ValidationFailed(failed) => {
+            let said = &failed.failure;
+            Told::bad(Severity::Notice, format!("refused the name {}: {said}", failed.identifier))
+        }
+        Event::ValidationPassed(passed) => {
+            Told::main(format!("takes the name {} again", passed.identifier))
+        }
         _ => return None,
     })
 }

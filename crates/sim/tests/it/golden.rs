@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use jiff::SignedDuration;
 use perennial_core::event::{
     CertificateRenamed, ClockPutRight, Empty, Event, HoldOverruled, InstanceTroubled, IntentHeld,
-    IntentRefused, LeafConfirmed,
+    IntentRefused, LeafConfirmed, ValidationFailed, ValidationPassed,
 };
 use perennial_core::record::{Record, Stream, StreamKind};
 use perennial_core::state::State;
@@ -111,6 +111,8 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
         problem: None,
     };
     let issuer = Stream::new(StreamKind::Issuer, Name::new("ca"));
+    let identifier = answer.identifier.clone();
+    let failed = ValidationFailed { identifier: identifier.clone(), failure: trouble.clone() };
     let refused = IntentRefused { message: "line 3: unknown key `isuer`".into() };
     let troubled = InstanceTroubled { troubles: vec![trouble.clone()] };
     let held = IntentHeld { missing: vec![Name::new("shop")] };
@@ -136,6 +138,8 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
         (stream.clone(), Event::LeafInherited(leaf)),
         (stream.clone(), Event::WithdrawalAbandoned(answer.clone())),
         (stream.clone(), Event::AnswerGone(answer)),
+        (issuer.clone(), Event::ValidationFailed(Box::new(failed))),
+        (issuer.clone(), Event::ValidationPassed(ValidationPassed { identifier })),
         (issuer, Event::AccountConfirmed(Empty {})),
         (stream.clone(), Event::Checkpoint(state.checkpoint(&stream).unwrap())),
     ]

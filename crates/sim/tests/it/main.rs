@@ -8,6 +8,7 @@ mod crash;
 mod golden;
 mod held;
 mod quiet;
+mod shared;
 mod story;
 mod swarm;
 mod waits;

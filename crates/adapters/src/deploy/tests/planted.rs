@@ -145,7 +145,7 @@ fn what_others_link_to_is_not_read_and_left_alone_unless_it_is_to_be_taken_over(
     install::switch(&mut writer, &layout, id(1), &groups, false).unwrap();
     let refused = install::switch(&mut writer, &layout, id(1), &[veiled], false).unwrap_err();
     assert!(refused.to_string().contains("not followed"), "{refused}");
-    let found = install::inspect(&layout, &groups, false, Vec::new()).unwrap();
+    let found = install::inspect(&layout, &groups, false, Vec::new(), Writing::Nobody).unwrap();
     assert_eq!(found.leaf.unwrap().fingerprint, world.bundles.leaf(1));
     assert!(found.ours);
 }

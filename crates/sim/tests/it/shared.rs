@@ -1,0 +1,114 @@
+//! Many certificates share one bad name: together they ask for it as often as one would, and what
+//! each of them waits for is told of each.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use perennial_core::event::{Decoded, Event};
+use perennial_core::finding::Code;
+use perennial_core::words::{AuthorizationStatus, Identifier, after};
+use perennial_sim::world::{Scenario, World};
+
+use crate::begin;
+
+const fn hours(count: i64) -> SignedDuration {
+    SignedDuration::from_hours(count)
+}
+
+/// Ten certificates with `bad.test` and a name of their own each.
+fn world(seed: u64) -> World {
+    let mut scenario = Scenario::new(seed, begin());
+    for number in 0..10 {
+        let own = format!("own{number}.test");
+        scenario = scenario.with(&format!("c{number}"), &["bad.test", &own], "web", &["web1"]);
+    }
+    World::new(seed, scenario)
+}
+
+/// Returns when the CA refused the name: once for each authorization.
+fn refusals(world: &World, name: &str) -> Vec<Timestamp> {
+    let mut known = BTreeSet::new();
+    let mut found = Vec::new();
+    for record in world.records() {
+        let Decoded::Event(event) = Event::decode(&record.kind, &record.body) else { panic!() };
+        if let Event::AuthorizationSeen(facts) = *event
+            && facts.identifier.as_str() == name
+            && facts.status == AuthorizationStatus::Invalid
+            && known.insert(facts.url.to_string())
+        {
+            found.push(record.at);
+        }
+    }
+    found
+}
+
+/// Returns how many certificates have had so many leaves.
+fn have_had(world: &World, leaves: u32) -> usize {
+    let state = world.driver().unwrap().state();
+    state.certificates().filter(|(.., certificate)| certificate.leaves == leaves).count()
+}
+
+#[test]
+fn ten_certificates_with_one_bad_name_ask_for_it_as_often_as_one_would() {
+    for seed in 1..4 {
+        let mut world = world(seed);
+        world.run_until(after(begin(), hours(24 * 50)));
+        assert_eq!(have_had(&world, 1), 10);
+        world.outside.dark_names.push(Identifier::new("bad.test").unwrap());
+        // Renewal comes after 60 days, and the reserve 22 days later.
+        world.run_until(after(begin(), hours(24 * 70)));
+        let refused = refusals(&world, "bad.test");
+        assert!(refused.len() >= 9, "seed {seed}: it is asked for again: {refused:?}");
+        for first in &refused {
+            let end = after(*first, hours(24));
+            let of_a_day = refused.iter().filter(|at| first <= at && **at < end).count();
+            assert!(of_a_day <= 4, "seed {seed}: {of_a_day} from {first} on: {refused:?}");
+        }
+        for (_, name, certificate) in world.driver().unwrap().state().certificates() {
+            let told = certificate.history.incidents.iter().any(|incident| {
+                incident.code == Code::NameValidationFailed && &*incident.subject == "bad.test"
+            });
+            assert!(told, "seed {seed}: nobody is told why {name} waits");
+        }
+        assert_eq!(have_had(&world, 1), 10);
+
+        world.outside.dark_names.clear();
+        world.run_until(after(begin(), hours(24 * 70 + 18)));
+        assert_eq!(have_had(&world, 2), 10, "seed {seed}: the name is mended");
+        assert!(world.checks.violations.is_empty(), "{:#?}", world.checks.violations);
+    }
+}
+
+#[test]
+fn in_the_reserve_the_ca_is_asked_for_a_bad_name_once_an_hour_for_all_of_them() {
+    let mut world = world(1);
+    world.outside.dark_names.push(Identifier::new("bad.test").unwrap());
+    // Without any leaf the reserve begins after 18 hours.
+    world.run_until(after(begin(), hours(48)));
+    let refused = refusals(&world, "bad.test");
+    assert!(refused.len() > 20, "{refused:?}");
+    for pair in refused.windows(2) {
+        assert!(pair[1] >= after(pair[0], hours(1)), "{pair:?}");
+    }
+}
+
+#[test]
+fn a_good_name_that_many_share_keeps_none_of_them_waiting_for_long() {
+    let mut world = world(1);
+    assert!(world.settle_until(after(begin(), SignedDuration::from_mins(30))));
+    assert_eq!(have_had(&world, 1), 10);
+    assert_eq!(refusals(&world, "bad.test"), []);
+}
+
+#[test]
+fn a_person_who_mended_the_name_need_not_wait_for_its_time() {
+    let mut world = world(1);
+    world.outside.dark_names.push(Identifier::new("bad.test").unwrap());
+    world.run_until(after(begin(), hours(1)));
+    world.outside.dark_names.clear();
+    world.renew("c7");
+    world.run_for(SignedDuration::from_mins(10));
+    let state = world.driver().unwrap().state();
+    let asked = state.certificate(state.id(&"c7".into()).unwrap()).unwrap();
+    assert!(asked.leaf.is_some());
+}
