@@ -272,7 +272,7 @@ impl Deployment {
             Err(failure) => return self.found = Found::Unlookable(Box::new(failure.clone())),
             Ok(installed) => installed,
         };
-        let said = |all: &Box<[Box<str>]>| (!all.is_empty()).then(|| all.clone());
+        let said = |all: &[Box<str>]| (!all.is_empty()).then(|| all.into());
         self.remarks = said(&installed.remarks);
         self.leftovers = said(&installed.leftovers);
         if !self.found.is(installed) {
