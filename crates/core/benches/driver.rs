@@ -305,6 +305,7 @@ fn unchanged(driver: &Driver, ask: &Ask) -> Reply {
                 state: SightState::Ok,
                 leaf: leaf.clone(),
                 cause: None,
+                doubts: None,
             };
             let handshakes = shown.iter().map(|address| shake(address.address)).collect();
             Reply::Sight(Sight { handshakes, tlsa: None })

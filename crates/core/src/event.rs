@@ -126,6 +126,9 @@ events! {
     Blamed(Failure) = "blamed",
     /// The issuer works again.
     Cleared(Empty) = "cleared",
+    /// The issuer's list of the revoked could not be had for long, as a certificate shows, or shows
+    /// no more.
+    RevocationUnknown(RevocationUnknown) = "revocation.unknown",
 
     /// The validation of a name failed at the issuer, for whichever certificate.
     ValidationFailed(Box<ValidationFailed>) = "validation.failed",
@@ -335,6 +338,13 @@ pub struct ValidationFailed {
 pub struct ValidationPassed {
     /// Which, without a wildcard's label.
     pub identifier: Identifier,
+}
+
+/// An issuer's list of the revoked could not be had for long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevocationUnknown {
+    /// The certificate whose endpoints show it; absent once those show it no more.
+    pub certificate: Option<Name>,
 }
 
 /// The certificate has another name now.

@@ -326,10 +326,11 @@ fn address_facts(
     judged: Judgement,
 ) -> AddressFacts {
     let served = met.as_ref().ok();
+    let causes = judged.causes();
     AddressFacts {
         address,
         state: judged.state,
-        cause: judged.cause,
+        cause: (!causes.is_empty()).then(|| causes.join("; ")),
         leaf: judged.leaf,
         version: served.map(|served| served.version),
         asks_for_client_certificate: served

@@ -3,8 +3,8 @@
 //! One ask is one look: the endpoint's host is resolved anew, and every address of it, A and AAAA
 //! alike, gets one fresh handshake of its own. What a handshake shows is judged by the logical clock
 //! and by every trust store that clients of that endpoint use, as `check` does: what one store
-//! accepts is fine until its last path ends, and a store that refuses all the same is named in the
-//! cause ([`Stores`]). Which leaf ought to be there is core's matter. A leaf that is fine otherwise
+//! accepts is fine until its last path ends, and a store that refuses all the same is told with it
+//! ([`Stores`]). Which leaf ought to be there is core's matter. A leaf that is fine otherwise
 //! is looked up on its CA's list of the revoked.
 //!
 //! An address is never left out, and never holds up the others: this machine may have no way to it,
@@ -22,7 +22,7 @@ use std::time::Duration;
 use perennial_core::action::{AskKind, Reply};
 use perennial_core::decide::LOOK_WITHIN;
 use perennial_core::intent::EndpointSpec;
-use perennial_core::words::{Failure, Handshake, Identifier, Sight};
+use perennial_core::words::{Doubts, Failure, Handshake, Identifier, Sight};
 use perennial_wire::clock::Clock;
 use perennial_wire::dns::{DnsError, Resolver};
 use perennial_wire::revocation::{Revocations, TOLD_WITHIN};
@@ -162,13 +162,18 @@ impl Probe {
             None => judged.into_iter().map(|(judged, _)| judged).collect(),
         };
         let seen = met.iter().zip(judged).map(|((address, _), judged)| {
-            let causes = judged.cause.into_iter().chain(judged.refused_by);
+            let causes = judged.told().into_iter();
             let causes: Vec<String> = causes.chain(found.problem.clone()).collect();
+            let doubts = Doubts {
+                revocation: judged.revocation_unknown.map(Into::into),
+                refused_by: judged.refused_by.into(),
+            };
             Handshake {
                 address: *address,
                 state: judged.state,
                 leaf: judged.leaf.map(Arc::new),
                 cause: (!causes.is_empty()).then(|| causes.join("; ").into()),
+                doubts: (doubts != Doubts::default()).then(|| Box::new(doubts)),
             }
         });
         Ok(Sight { handshakes: seen.collect(), tlsa })

@@ -157,7 +157,13 @@ pub(super) fn look(addresses: &[(u8, Shows)]) -> Sight {
             Shows::Old => (SightState::Ok, Some(facts(1, &["any.test"]))),
             Shows::Bad(state) => (*state, None),
         };
-        Handshake { address: address(*last), state, leaf: leaf.map(Arc::new), cause: None }
+        Handshake {
+            address: address(*last),
+            state,
+            leaf: leaf.map(Arc::new),
+            cause: None,
+            doubts: None,
+        }
     };
     Sight { handshakes: addresses.iter().map(handshake).collect(), tlsa: None }
 }

@@ -1,11 +1,17 @@
-//! Isolation: a panic while deciding on one subject is an incident of that subject, and the others go
-//! on.
+//! Isolation: a panic while deciding on one subject, or folding a record of it, stops that subject, and
+//! the others go on.
 //!
 //! Core cannot catch a panic; whoever drives it can, and hands in how. Deciding only reads, so that
 //! what is left of a decision that broke off is nothing. Its subject's records are folded on as ever:
-//! only decisions are held back, and made again at growing distances, for what is known changes.
+//! only decisions are held back, and made again at growing distances, for what is known changes. So it
+//! is with the instance itself.
+//!
+//! A fold that breaks off is another matter: what it was to change may be changed by half. Its stream
+//! is quarantined as one with a record that makes no sense is (`docs/decisions/0004`).
 
 use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,20 +20,56 @@ use super::{Driver, Subject, Work};
 use crate::event::{Event, IncidentOpened};
 use crate::finding::{Code, Severity};
 use crate::record::Stream;
+use crate::state::State;
 use crate::words::Blame;
 use crate::words::time::after;
 
 /// Does some work that concerns a stream, and returns what a panic in it said.
-pub type Isolate = fn(&Stream, &mut dyn FnMut()) -> Result<(), Box<str>>;
+pub type Isolate = fn(&Stream, Doing, &mut dyn FnMut()) -> Result<(), Box<str>>;
+
+/// What is being done to a stream's subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// It is decided on.
+    Deciding,
+    /// A record is folded into it.
+    Folding,
+}
 
 /// Lets a panic pass: for whoever cannot catch one.
 ///
 /// # Errors
 ///
 /// Never.
-pub(super) fn unprotected(_: &Stream, work: &mut dyn FnMut()) -> Result<(), Box<str>> {
+pub(super) fn unprotected(_: &Stream, _: Doing, work: &mut dyn FnMut()) -> Result<(), Box<str>> {
     work();
     Ok(())
+}
+
+/// Folds a record, protected from its panics: what many subjects read is as before then.
+///
+/// # Errors
+///
+/// Returns why the stream cannot go on.
+pub(super) fn fold(
+    isolate: Isolate,
+    state: &mut State,
+    stream: &Stream,
+    folding: impl FnOnce(&mut State) -> Result<(), String>,
+) -> Result<(), String> {
+    let before = state.shared(stream);
+    let mut folded = Ok(());
+    let mut folding = Some(folding);
+    let mut work = || {
+        if let Some(folding) = folding.take() {
+            folded = folding(state);
+        }
+    };
+    let Err(cause) = isolate(stream, Doing::Folding, &mut work) else { return folded };
+    if let Some(before) = before {
+        state.put_back(stream, before);
+    }
+    Err(format!("folding it broke off: {cause}"))
 }
 
 /// A subject on which deciding panicked.
@@ -53,7 +95,7 @@ impl Driver {
         make: impl Fn() -> Option<T>,
     ) -> Result<Option<T>, Box<str>> {
         let mut made = None;
-        (self.isolate)(stream, &mut || made = make())?;
+        (self.isolate)(stream, Doing::Deciding, &mut || made = make())?;
         Ok(made)
     }
 

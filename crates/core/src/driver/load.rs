@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use jiff::Timestamp;
 
 use super::asks::Asks;
-use super::isolate::{Isolate, unprotected};
+use super::isolate::{Isolate, fold, unprotected};
 use super::lanes::Lanes;
 use super::wakes::Wakes;
 use super::{Driver, Issuers, Step, Subject, Work};
@@ -53,7 +53,7 @@ impl Loader {
         Self::default()
     }
 
-    /// Protects the driver's decisions from each other's panics.
+    /// Protects subjects from each other's panics, in folding and in the driver's decisions.
     #[must_use]
     pub const fn isolated_by(mut self, isolate: Isolate) -> Self {
         self.isolate = isolate;
@@ -97,14 +97,14 @@ impl Loader {
             return Err(format!("version {expected} was expected").into());
         }
         match Event::decode(&record.kind, &record.body) {
-            Decoded::Event(event) => match *event {
-                Event::Checkpoint(checkpoint) => {
-                    self.state.restore(stream, record.version, checkpoint).map_err(Into::into)
-                }
-                event => {
-                    self.state.fold(stream, record.version, record.at, &event).map_err(Into::into)
-                }
-            },
+            Decoded::Event(event) => {
+                let (version, at) = (record.version, record.at);
+                let folding = |state: &mut State| match *event {
+                    Event::Checkpoint(checkpoint) => state.restore(stream, version, checkpoint),
+                    event => state.fold(stream, version, at, &event),
+                };
+                fold(self.isolate, &mut self.state, stream, folding).map_err(Into::into)
+            }
             Decoded::Unknown if record.must_understand => {
                 let kind = &record.kind;
                 Err(format!("kind `{kind}` is not known to this release and must be").into())

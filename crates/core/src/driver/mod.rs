@@ -35,7 +35,7 @@ use alloc::vec::Vec;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use isolate::Isolate;
+pub use isolate::{Doing, Isolate};
 pub use load::Loader;
 pub use removal::{Removal, removal};
 
@@ -321,7 +321,8 @@ impl Driver {
             return;
         }
         let version = self.state.version(stream) + 1;
-        if let Err(cause) = self.state.fold(stream, version, work.now, &event) {
+        let folding = |state: &mut State| state.fold(stream, version, work.now, &event);
+        if let Err(cause) = isolate::fold(self.isolate, &mut self.state, stream, folding) {
             // Our own events fit our own state; one that does not is a fault of ours, and the
             // stream is left alone rather than the process ended.
             self.quarantined.push((stream.clone(), cause.into()));

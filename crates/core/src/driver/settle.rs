@@ -11,7 +11,7 @@ use crate::decide::{self, Decision, Lane, Urgency, Want};
 use crate::event::{Ended, Event, Started};
 use crate::finding;
 use crate::record::{Stream, StreamKind};
-use crate::state::History;
+use crate::state::{CertificateId, History};
 use crate::words::Name;
 use crate::words::time::after;
 
@@ -93,14 +93,25 @@ impl Driver {
     }
 
     fn decide_instance(&mut self, work: &mut Work) {
-        let mut decision = Decision::default();
-        finding::of_instance(&self.state.instance, &self.quarantined, &mut decision);
-        let open = &self.state.instance.history.incidents;
-        let (events, again_at) = finding::changes(open, decision.findings, work.now);
-        for event in events {
-            self.append(work, &Stream::instance(), event);
+        let (subject, stream) = (Subject::Instance, Stream::instance());
+        if let Some(until) = self.broken_until(work, subject) {
+            return self.wakes.set(subject, Some(until));
         }
-        self.wakes.set(Subject::Instance, again_at);
+        let judged = self.isolated(&stream, || {
+            let mut decision = Decision::default();
+            finding::of_instance(&self.state.instance, &self.quarantined, &mut decision);
+            let open = &self.state.instance.history.incidents;
+            Some(finding::changes(open, decision.findings, work.now))
+        });
+        let (events, again_at) = match judged {
+            Ok(judged) => judged.unwrap_or_default(),
+            Err(cause) => return self.break_off(work, subject, &stream, cause),
+        };
+        self.broken.remove(&subject);
+        for event in events {
+            self.append(work, &stream, event);
+        }
+        self.wakes.set(subject, again_at);
     }
 
     fn decide_until_settled(&mut self, work: &mut Work, subject: Subject, stream: &Stream) {
@@ -188,6 +199,23 @@ impl Driver {
         let asked = self.asks.put(work.now, subject, stream, asks, wake_at, &mut work.asks);
         wake_at = wake_at.into_iter().chain(asked).min();
         self.wakes.set(subject, wake_at);
+        if let Subject::Certificate(id) = subject {
+            self.hear_witness(work, id);
+        }
+    }
+
+    /// Tells issuers what a certificate shows of their lists of the revoked.
+    fn hear_witness(&mut self, work: &mut Work, id: CertificateId) {
+        let Some(own) = self.state.name(id).zip(self.state.certificate(id)) else { return };
+        let cx = self.context(work);
+        let told = self.state.issuers.iter().filter_map(|(name, issuer)| {
+            Some((name.clone(), finding::witness(&cx, own, (name, issuer))?))
+        });
+        let told: Vec<_> = told.collect();
+        for (issuer, seen) in told {
+            let stream = Stream::new(StreamKind::Issuer, issuer);
+            self.append(work, &stream, Event::RevocationUnknown(seen));
+        }
     }
 
     /// Returns when the first act in flight must be given up.
@@ -248,7 +276,7 @@ impl Driver {
     }
 
     /// The spend and the `Started` are one atomic append: both are in this step's batch.
-    fn spend(&mut self, work: &mut Work, issuer: &Name, id: crate::state::CertificateId) {
+    fn spend(&mut self, work: &mut Work, issuer: &Name, id: CertificateId) {
         let Some(certificate) = self.state.name(id).cloned() else { return };
         let after_failure = self.state.certificate(id).is_some_and(|c| c.attempt.is_doomed());
         let admitted = crate::event::OrderAdmitted { certificate, after_failure };

@@ -91,6 +91,12 @@ codes! {
     /// An endpoint serves a revoked leaf.
     EndpointRevoked = "endpoint.revoked",
         "find out why its CA revoked it; it is renewed at once, with a new key";
+    /// It cannot be looked up for long whether leaves of an issuer are revoked.
+    EndpointRevocationUnknown = "endpoint.revocation-unknown",
+        "let this machine reach the address below by plain HTTP, and see whether the CA answers there";
+    /// A trust store refuses a chain that another one accepts.
+    EndpointStoreRefuses = "endpoint.store-refuses",
+        "see the chain: perennial check NAME; choose an issuer or a chain that these clients know, or update their roots";
     /// An endpoint cannot be reached.
     EndpointUnreachable = "endpoint.unreachable",
         "check that the address is still the name's, and that the port is open";

@@ -35,6 +35,7 @@ pub fn of_issuer(cx: &Context<'_>, name: &Name, issuer: &Issuer, decision: &mut 
             evidence: failure.to_string().into(),
         });
     }
+    super::doubt::of_issuer(cx, name, issuer, decision);
     // Making the key is ours; what the CA does is told above and below.
     if let Some(trouble) = issuer.trouble.as_deref().filter(|t| t.failure.blame == Blame::Ourselves)
         && trouble.failures > 1

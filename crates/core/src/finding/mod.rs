@@ -11,6 +11,7 @@
 
 mod certificate;
 mod code;
+mod doubt;
 mod endpoint;
 mod hold;
 mod instance;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use certificate::of_certificate;
 pub use code::Code;
+pub(crate) use doubt::witness;
 pub use instance::of_instance;
 pub use issuer::of_issuer;
 

@@ -289,6 +289,15 @@ impl Certificate {
             && self.endpoints.iter().all(|endpoint| endpoint.since.is_some())
     }
 
+    /// Returns who issued a leaf that is the newest or still met, where that is known.
+    #[must_use]
+    pub fn issuer_of(&self, leaf: Fingerprint) -> Option<&Name> {
+        match self.leaf.as_deref().filter(|own| own.facts.fingerprint == leaf) {
+            Some(own) => own.issuer.as_ref(),
+            None => self.predecessor(leaf)?.issuer.as_ref(),
+        }
+    }
+
     /// Returns a leaf that is met and is not the newest one.
     #[must_use]
     pub fn predecessor(&self, leaf: Fingerprint) -> Option<&Predecessor> {

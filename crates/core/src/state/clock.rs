@@ -20,6 +20,7 @@ use super::attempt::{
 };
 use super::certificate::Certificate;
 use super::deployment::{DeployStep, Trouble};
+use super::endpoint::Lasting;
 use super::history::History;
 use super::instance::Instance;
 use super::issuer::{Account, Issuer, LEFT_ALONE_AT_MOST, LIMITED_AT_MOST, OrderBudget};
@@ -146,6 +147,7 @@ impl Issuer {
             back.until(until, LIMITED_AT_MOST);
         }
         let OrderBudget { all, after_failure } = &mut self.orders;
+        back.moments(&mut self.relisted_at);
         back.until(all, OrderBudget::AHEAD_AT_MOST);
         back.until(after_failure, OrderBudget::AHEAD_AT_MOST);
         if let Account::Refused { retry_at, .. } = &mut self.account {
@@ -180,6 +182,9 @@ impl Certificate {
         for endpoint in &mut self.endpoints {
             back.moments(&mut endpoint.since);
             back.moments(endpoint.tlsa.iter_mut().map(|tlsa| &mut tlsa.since));
+            let shown = endpoint.shown.iter_mut().flatten();
+            let doubts = shown.filter_map(|address| address.doubts.as_deref_mut());
+            back.moments(doubts.flat_map(Lasting::each).map(|doubt| &mut doubt.since));
         }
         match &mut self.attempt {
             Attempt::Resting(rest) => rest.put_right(back),

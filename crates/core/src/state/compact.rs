@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::certificate::Certificate;
 use super::deployment::Deployment;
-use super::endpoint::{AddressState, EndpointState, Served};
+use super::endpoint::{AddressState, EndpointState, Lasting, Served};
 use crate::words::{LeafFacts, SightState};
 
 /// A certificate, or a reference to one, with its ledgers and endpoints beside it.
@@ -37,6 +37,8 @@ struct Address {
     state: SightState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     served: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    doubts: Option<Box<Lasting>>,
 }
 
 /// Writes a certificate.
@@ -65,9 +67,9 @@ impl<'a> Compact<&'a Certificate> {
         });
         let targets = ledgers.collect();
         let mut served = Vec::new();
-        let mut shown = |AddressState { address, state, served: own }| {
+        let mut shown = |AddressState { address, state, served: own, doubts }| {
             let served = own.map(|own| named(&mut served, own)).transpose()?;
-            Ok::<_, Infallible>(Address { address, state, served })
+            Ok::<_, Infallible>(Address { address, state, served, doubts })
         };
         let endpoints = certificate.endpoints.iter().cloned().map(|endpoint| {
             let Ok(named) = endpoint.naming(&mut shown);
@@ -86,9 +88,9 @@ impl Compact<Certificate> {
         let ledgers = targets.into_iter().map(|ledger| ledger.naming(leaf));
         certificate.targets = ledgers.collect::<Result<_, _>>()?;
         let shows = |place| served.get(place).cloned().ok_or("an address shows what is not told");
-        let unfolded = |Address { address, state, served }| {
+        let unfolded = |Address { address, state, served, doubts }| {
             let served = served.map(shows).transpose()?;
-            Ok::<_, &str>(AddressState { address, state, served })
+            Ok::<_, &str>(AddressState { address, state, served, doubts })
         };
         let endpoints = endpoints.into_iter().map(|endpoint| endpoint.naming(unfolded));
         certificate.endpoints = endpoints.collect::<Result<_, _>>()?;

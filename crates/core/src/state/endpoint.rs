@@ -8,7 +8,9 @@ use core::net::SocketAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::words::{Failure, Fingerprint, Handshake, LeafFacts, Sight, SightState, TlsaSet};
+use crate::words::{
+    Doubts, Failure, Fingerprint, Handshake, LeafFacts, Refusal, Sight, SightState, TlsaSet,
+};
 
 /// What an endpoint showed last. In a checkpoint its addresses name what they serve by number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +43,38 @@ pub struct AddressState {
     pub state: SightState,
     /// The leaf that was served, if one was. All addresses that serve it share one.
     pub served: Option<Arc<Served>>,
+    /// What is in doubt of it, if something is.
+    pub doubts: Option<Box<Lasting>>,
+}
+
+/// What is in doubt of a chain that is fine, and since when. Why is kept as it was first told: other
+/// words for the same are no news.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lasting {
+    /// That it cannot be looked up whether the leaf is revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<Doubt>,
+    /// That a trust store refuses it.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub refused_by: Box<[StoreRefuses]>,
+}
+
+/// A doubt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// Since when there is.
+    pub since: Timestamp,
+    /// Why.
+    pub cause: Box<str>,
+}
+
+/// A trust store that refuses a chain although another one accepts it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreRefuses {
+    /// Whose roots they are.
+    pub store: Box<str>,
+    /// Since when it does, and why.
+    pub doubt: Doubt,
 }
 
 /// A leaf that is served, as far as it matters who is not told of it otherwise.
@@ -69,7 +103,7 @@ impl From<Row> for AddressState {
         let served = row.leaf.zip(row.ends_at).zip(row.not_before);
         let served = served
             .map(|((leaf, ends_at), not_before)| Arc::new(Served { leaf, ends_at, not_before }));
-        Self { address: row.address, state: row.state, served }
+        Self { address: row.address, state: row.state, served, doubts: None }
     }
 }
 
@@ -86,15 +120,53 @@ impl AddressState {
         self.served.as_ref().map(|served| served.ends_at)
     }
 
-    fn of(handshake: &Handshake) -> Self {
+    fn of(handshake: &Handshake, at: Timestamp, before: &[Self]) -> Self {
         let served = handshake.leaf.as_deref().map(|leaf| Arc::new(Served::of(leaf)));
-        Self { address: handshake.address, state: handshake.state, served }
+        let before = before.iter().find(|known| known.address == handshake.address);
+        let before = before.and_then(|known| known.doubts.as_deref());
+        let doubts = handshake.doubts.as_deref();
+        let doubts = doubts.map(|doubts| Box::new(Lasting::of(doubts, at, before)));
+        Self { address: handshake.address, state: handshake.state, served, doubts }
     }
 
     fn is(&self, handshake: &Handshake) -> bool {
         self.address == handshake.address
             && self.state == handshake.state
             && self.served.as_deref().copied() == handshake.leaf.as_deref().map(Served::of)
+            && match (self.doubts.as_deref(), handshake.doubts.as_deref()) {
+                (None, None) => true,
+                (Some(known), Some(seen)) => known.are(seen),
+                (None, Some(_)) | (Some(_), None) => false,
+            }
+    }
+}
+
+impl Lasting {
+    fn of(doubts: &Doubts, at: Timestamp, before: Option<&Self>) -> Self {
+        let goes_on = |known: Option<&Doubt>, cause: &str| {
+            known.cloned().unwrap_or_else(|| Doubt { since: at, cause: cause.into() })
+        };
+        let known = before.and_then(|before| before.revocation.as_ref());
+        let revocation = doubts.revocation.as_deref().map(|cause| goes_on(known, cause));
+        let refused_by = doubts.refused_by.iter().map(|Refusal { store, cause }| {
+            let mut known = before.iter().flat_map(|before| &before.refused_by);
+            let known = known.find(|known| known.store == *store).map(|known| &known.doubt);
+            StoreRefuses { store: store.clone(), doubt: goes_on(known, cause) }
+        });
+        Self { revocation, refused_by: refused_by.collect() }
+    }
+
+    /// Returns whether a look tells of the same doubts.
+    fn are(&self, doubts: &Doubts) -> bool {
+        let known = self.refused_by.iter().map(|refuses| &refuses.store);
+        self.revocation.is_some() == doubts.revocation.is_some()
+            && known.eq(doubts.refused_by.iter().map(|refusal| &refusal.store))
+    }
+
+    /// Returns each doubt, to be changed.
+    pub(super) fn each(&mut self) -> impl Iterator<Item = &mut Doubt> {
+        let refused_by = self.refused_by.iter_mut().map(|refuses| &mut refuses.doubt);
+        self.revocation.iter_mut().chain(refused_by)
     }
 }
 
@@ -149,8 +221,12 @@ impl EndpointState {
 
     pub(super) fn see(&mut self, at: Timestamp, sight: &Result<Sight, Failure>) {
         self.since = Some(at);
+        let before = self.shown.as_deref().unwrap_or_default();
         self.shown = match sight {
-            Ok(sight) => Ok(sight.handshakes.iter().map(AddressState::of).collect()),
+            Ok(sight) => {
+                let seen = sight.handshakes.iter();
+                Ok(seen.map(|handshake| AddressState::of(handshake, at, before)).collect())
+            }
             Err(failure) => Err(Box::new(failure.clone())),
         };
         // Where they could not be looked up, what was known stays.

@@ -40,6 +40,12 @@ pub struct Issuer {
     /// Names that failed validation there lately, for whichever certificates.
     #[serde(default, skip_serializing_if = "Few::is_empty")]
     pub failing: Few<Failing>,
+    /// The certificate that shows, for long, that the list of the revoked cannot be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlisted: Option<Name>,
+    /// When the last one that did showed it no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relisted_at: Option<Timestamp>,
 }
 
 /// Our account at an issuer.
@@ -225,6 +231,8 @@ impl Issuer {
             orders: OrderBudget::default(),
             trouble: None,
             failing: Few::new(),
+            unlisted: None,
+            relisted_at: None,
         }
     }
 
@@ -264,6 +272,10 @@ impl Issuer {
             Event::Undeclared(_) => self.declared = false,
             Event::DirectorySeen(facts) => self.directory = Some(facts.clone()),
             Event::AccountConfirmed(_) => self.account.confirm(),
+            Event::RevocationUnknown(seen) => {
+                self.unlisted.clone_from(&seen.certificate);
+                self.relisted_at = seen.certificate.is_none().then_some(at);
+            }
             Event::AccountLost(lost) => self.account.lose(&lost.url),
             Event::OrderAdmitted(admitted) => self.orders.spend(at, admitted.after_failure),
             Event::Blamed(failure) => self.health.blame(at, failure),

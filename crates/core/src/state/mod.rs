@@ -16,6 +16,7 @@ mod interner;
 mod issued;
 mod issuer;
 mod laggard;
+mod put_back;
 mod share;
 mod validating;
 
@@ -36,7 +37,7 @@ pub(crate) use checkpoint::known_shape;
 pub use checkpoint::{CHECKPOINT_SHAPE, Saved, Snapshot};
 pub(crate) use clock::SetBack;
 pub use deployment::{DeployStep, Deployment, Found, Overruled, Trouble};
-pub use endpoint::{AddressState, EndpointState, Served, TlsaState};
+pub use endpoint::{AddressState, Doubt, EndpointState, Lasting, Served, StoreRefuses, TlsaState};
 pub use failing::Failing;
 pub use few::Few;
 pub use history::{Acting, History};

@@ -27,6 +27,6 @@ pub use leaf::{
 pub use name::{Identifier, IdentifierError, Name};
 pub use objection::Objection;
 pub use problem::{RateLimit, blame_problem, blame_status};
-pub use sight::{Handshake, Installed, Sight, SightState};
+pub use sight::{Doubts, Handshake, Installed, Refusal, Sight, SightState};
 pub use time::{Permille, SuggestedWindow, Validity, after};
 pub use tlsa::{TlsaRecord, TlsaSelector, TlsaSet, TlsaUsage};

@@ -31,6 +31,29 @@ pub struct Handshake {
     /// What went wrong, in words, where something did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Box<str>>,
+    /// What is in doubt of a chain that is fine, where something is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubts: Option<Box<Doubts>>,
+}
+
+/// What is in doubt of a chain that is fine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubts {
+    /// Why it could not be looked up whether the leaf is revoked, where that was so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<Box<str>>,
+    /// The trust stores that refuse the chain although another one accepts it.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub refused_by: Box<[Refusal]>,
+}
+
+/// A trust store that refuses a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Whose roots they are, as people call it.
+    pub store: Box<str>,
+    /// Why.
+    pub cause: Box<str>,
 }
 
 /// The distinct states of DESIGN "Verifying". The wire's part only: whether the leaf is the right

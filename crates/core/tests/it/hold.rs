@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use perennial_core::action::{ActKind, AskKind};
 use perennial_core::decide::{self, Context, Decision, Draw, Hold};
 use perennial_core::event::{
-    EndpointSeen, Event, LeafConfirmed, Reason, RenewalInfoSeen, TargetInspected,
+    Decoded, EndpointSeen, Event, LeafConfirmed, Reason, RenewalInfoSeen, TargetInspected,
 };
 use perennial_core::finding::Code;
 use perennial_core::intent::{
@@ -16,9 +16,10 @@ use perennial_core::intent::{
 use perennial_core::record::{Stream, StreamKind};
 use perennial_core::state::{Leaf, State};
 use perennial_core::words::{
-    AriCertId, BundleId, DirectoryFacts, Fingerprint, Handshake, Identifier, Installed, KeyId,
-    KeyKind, LeafFacts, Link, Name, Objection, Permille, RenewalInfoFacts, Sight, SightState,
-    SuggestedWindow, TlsaRecord, TlsaSelector, TlsaSet, TlsaUsage, Traits, Validity, after,
+    AriCertId, BundleId, DirectoryFacts, Doubts, Fingerprint, Handshake, Identifier, Installed,
+    KeyId, KeyKind, LeafFacts, Link, Name, Objection, Permille, RenewalInfoFacts, Sight,
+    SightState, SuggestedWindow, TlsaRecord, TlsaSelector, TlsaSet, TlsaUsage, Traits, Validity,
+    after,
 };
 use proptest::prelude::*;
 
@@ -145,10 +146,37 @@ impl Story {
             state,
             leaf: leaf.cloned().map(Arc::new),
             cause: None,
+            doubts: None,
         };
         let sight = Ok(Sight { handshakes: vec![handshake], tlsa });
         let endpoint = self.spec.endpoints[0].clone();
         self.site(&Event::EndpointSeen(EndpointSeen { endpoint, sight, seen_at: None }));
+    }
+
+    /// Both addresses serve a leaf, and of the first one this is in doubt.
+    pub(crate) fn doubts(&mut self, leaf: &LeafFacts, doubts: &Doubts) {
+        let shake = |address: &str, doubts: &Doubts| Handshake {
+            address: address.parse().unwrap(),
+            state: SightState::Ok,
+            leaf: Some(Arc::new(leaf.clone())),
+            cause: None,
+            doubts: (*doubts != Doubts::default()).then(|| Box::new(doubts.clone())),
+        };
+        let handshakes =
+            vec![shake("192.0.2.1:443", doubts), shake("192.0.2.2:443", &Doubts::default())];
+        let (endpoint, sight) =
+            (self.spec.endpoints[0].clone(), Ok(Sight { handshakes, tlsa: None }));
+        self.site(&Event::EndpointSeen(EndpointSeen { endpoint, sight, seen_at: None }));
+    }
+
+    /// All that is known is what the checkpoint of the certificate says.
+    pub(crate) fn restarts(&mut self) {
+        let stream = Stream::new(StreamKind::Certificate, Name::new(SITE));
+        let body = Event::Checkpoint(self.state.checkpoint(&stream).unwrap()).body();
+        let Decoded::Event(checkpoint) = Event::decode("checkpoint", &body) else {
+            panic!("it cannot be read: {body}")
+        };
+        self.site(&checkpoint);
     }
 
     /// An issued leaf is kept; what is told here as inherited differs in nothing that matters.
@@ -170,7 +198,7 @@ impl Story {
         self.site(&Event::LeafInherited(Box::new(leaf)));
     }
 
-    fn decide(&self) -> Decision {
+    pub(crate) fn decide(&self) -> Decision {
         let cx = Context { state: &self.state, now: self.now, draw: Draw(1) };
         let id = self.state.id(&Name::new(SITE)).unwrap();
         decide::certificate(&cx, &Name::new(SITE), self.state.certificate(id).unwrap())
@@ -307,6 +335,7 @@ fn a_bad_address_that_is_not_the_targets_ends_no_hold() {
         state,
         leaf: Some(Arc::new(leaf)),
         cause: None,
+        doubts: None,
     };
     let mut forgotten = leaf(9, 0);
     forgotten.validity.not_after = after(begin(), days(10));

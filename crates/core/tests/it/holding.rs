@@ -6,13 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::action::{ActKind, Outcome};
-use perennial_core::driver::{Driver, Input, Loader, Step};
+use perennial_core::driver::{Doing, Driver, Input, Loader, Step};
 use perennial_core::event::{AttemptEnded, Empty, Event, IncidentOpened};
 use perennial_core::finding::{self, Code, Finding, Severity};
 use perennial_core::record::Stream;
 use perennial_core::words::{Blame, FailureKind, Name, Permille, after};
 
 use crate::golden;
+use crate::loading::next;
 use crate::shop::{Shop, failure};
 
 const fn mins(minutes: i64) -> SignedDuration {
@@ -140,13 +141,17 @@ fn two_findings_of_one_kind_about_one_thing_are_one_incident() {
 }
 
 thread_local! {
-    /// Whether deciding on `shop` panics.
-    static BREAKS: Cell<bool> = const { Cell::new(true) };
+    /// What panics, if something does, and for whom.
+    static BREAKS: Cell<Option<(&'static str, Doing)>> = const { Cell::new(None) };
 }
 
-fn isolate(stream: &Stream, decide: &mut dyn FnMut()) -> Result<(), Box<str>> {
-    let breaks = stream.name.as_str() == "shop" && BREAKS.get();
-    let work = AssertUnwindSafe(|| if breaks { panic!("no end in sight") } else { decide() });
+fn isolate(stream: &Stream, doing: Doing, work: &mut dyn FnMut()) -> Result<(), Box<str>> {
+    let breaks = BREAKS.get() == Some((stream.name.as_str(), doing));
+    let work = AssertUnwindSafe(|| {
+        work();
+        // What it has changed by then stays changed.
+        assert!(!breaks, "no end in sight");
+    });
     catch_unwind(work).map_err(|_| "no end in sight".into())
 }
 
@@ -164,13 +169,19 @@ fn renew(driver: &mut Driver, name: &str, now: Timestamp) -> Step {
     driver.on(Input::Renew { certificate: Name::new(name) }, now, 1)
 }
 
-#[test]
-fn a_decision_that_panics_is_an_incident_of_its_own_and_the_others_go_on() {
+/// Loads the first part of the golden life, and returns an hour later.
+fn loaded() -> (Loader, Timestamp) {
     let mut loader = Loader::new().isolated_by(isolate);
     let life = golden("life.jsonl");
     let end = life.iter().position(|record| &*record.kind == "seen.through").unwrap();
     life[..end].iter().for_each(|record| loader.record(record));
-    let mut now = after(life[end].at, hours(1));
+    (loader, after(life[end].at, hours(1)))
+}
+
+#[test]
+fn a_decision_that_panics_is_an_incident_of_its_own_and_the_others_go_on() {
+    BREAKS.set(Some(("shop", Doing::Deciding)));
+    let (loader, mut now) = loaded();
     let (mut driver, first) = loader.start("test", 1, now, 1);
     assert!(!has(&first, "site", "incident.opened"), "{:?}", kinds(&first, "site"));
     assert!(has(&first, "shop", "incident.opened"), "{:?}", kinds(&first, "shop"));
@@ -182,10 +193,63 @@ fn a_decision_that_panics_is_an_incident_of_its_own_and_the_others_go_on() {
     assert_eq!(kinds(&step, "shop"), ["renewal.requested"]);
     assert!(step.wake_at.is_some());
 
-    BREAKS.set(false);
+    BREAKS.set(None);
     now = after(now, mins(1));
     let step = driver.on(Input::Time, now, 1);
     assert!(has(&step, "shop", "incident.resolved"), "{:?}", kinds(&step, "shop"));
     assert!(has(&step, "shop", "attempt.began"), "{:?}", kinds(&step, "shop"));
-    BREAKS.set(true);
+}
+
+#[test]
+fn a_record_whose_folding_panics_stops_its_own_stream_at_a_start_and_later() {
+    BREAKS.set(Some(("shop", Doing::Folding)));
+    let (loader, now) = loaded();
+    let [(stream, cause)] = loader.quarantined() else { panic!("{:?}", loader.quarantined()) };
+    assert_eq!(*stream, Shop::stream());
+    assert!(cause.ends_with("folding it broke off: no end in sight"), "{cause}");
+    BREAKS.set(None);
+    let (mut driver, first) = loader.start("test", 1, now, 1);
+    assert!(has(&first, "self", "incident.opened"), "{:?}", kinds(&first, "self"));
+    assert_eq!(kinds(&renew(&mut driver, "shop", now), "shop"), <[&str; 0]>::default());
+
+    BREAKS.set(Some(("site", Doing::Folding)));
+    let step = renew(&mut driver, "site", now);
+    assert_eq!(kinds(&step, "site"), <[&str; 0]>::default(), "what is not folded is not recorded");
+    assert!(has(&step, "self", "incident.opened"), "{:?}", kinds(&step, "self"));
+    BREAKS.set(None);
+    let step = renew(&mut driver, "gone", now);
+    assert!(has(&step, "gone", "attempt.began"), "{:?}", kinds(&step, "gone"));
+}
+
+#[test]
+fn what_others_decide_by_is_as_it_was_when_folding_into_it_panics() {
+    let (whole, _) = loaded();
+    for (name, kind) in [("ca", "issuer"), ("web", "solver"), ("web1", "target")] {
+        let stream = Stream::try_from(format!("{kind}/{name}")).unwrap();
+        let (mut loader, now) = loaded();
+        let version = loader.state().version(&stream) + 1;
+        BREAKS.set(Some((name, Doing::Folding)));
+        loader.record(&next(&loader, &stream, "undeclared", "{}"));
+        BREAKS.set(None);
+        assert_eq!(loader.quarantined().len(), 1, "{stream}");
+        assert_eq!(loader.state().version(&stream) + 1, version, "{stream}");
+        assert_eq!(loader.state().checkpoint(&stream), whole.state().checkpoint(&stream));
+        let (mut driver, _) = loader.start("test", 1, now, 1);
+        let step = renew(&mut driver, "shop", now);
+        assert!(has(&step, "shop", "attempt.began"), "{:?}", kinds(&step, "shop"));
+    }
+}
+
+#[test]
+fn a_panic_in_judging_the_instance_is_an_incident_of_it_and_keeps_nobody_else() {
+    BREAKS.set(Some(("self", Doing::Deciding)));
+    let (loader, mut now) = loaded();
+    let (mut driver, first) = loader.start("test", 1, now, 1);
+    assert_eq!(kinds(&first, "self"), ["instance.started", "incident.opened"]);
+    let step = renew(&mut driver, "site", now);
+    assert!(has(&step, "site", "attempt.began"), "{:?}", kinds(&step, "site"));
+    BREAKS.set(None);
+    now = after(now, mins(1));
+    let step = driver.on(Input::Time, now, 1);
+    assert!(has(&step, "self", "incident.resolved"), "{:?}", kinds(&step, "self"));
 }

@@ -4,6 +4,7 @@
 
 mod codes;
 mod declaring;
+mod doubts;
 mod golden;
 mod hold;
 mod holding;

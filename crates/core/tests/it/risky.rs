@@ -279,6 +279,7 @@ fn shows(shop: &mut Shop, served: [(&LeafFacts, SightState); 2]) {
         state,
         leaf: Some(leaf.clone().into()),
         cause: None,
+        doubts: None,
     };
     let handshakes = (1..).zip(served).map(shake).collect();
     let endpoint = shop.certificate().spec.endpoints[0].clone();

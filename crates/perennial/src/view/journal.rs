@@ -215,6 +215,10 @@ fn tell_of_issuer(event: &Event) -> Option<Told> {
             Told::detail(format!("an order for {} may be made", admitted.certificate))
         }
         Event::Blamed(failure) => Told::bad(Severity::Notice, failure.to_string()),
+        Event::RevocationUnknown(seen) => Told::detail(match &seen.certificate {
+            Some(own) => format!("its list of the revoked cannot be had, as {own} shows"),
+            None => String::from("nothing shows any more that its list of the revoked is missing"),
+        }),
         Event::AccountConfirmed(_) => Told::main("a person has seen the account's new URL"),
         Event::Cleared(_) => Told::main("works again"),
         Event::ValidationFailed(failed) => {

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use perennial::check::{CheckArgs, Form, Subject, run};
 use perennial::view::Paint;
 use perennial_core::finding::Code;
+use perennial_core::state::Lasting;
 use perennial_core::words::{AriCertId, SightState};
 use perennial_peers::Port;
 use perennial_sandbox::{HostSetup, Sandbox, SandboxConfig};
@@ -150,9 +151,13 @@ async fn a_list_that_cannot_be_had_changes_nothing_and_is_told() {
     assert!(words.contains("whether it is revoked could not be looked at"), "{told}");
     let mut daemon = Running::start(&world.config()).await;
     daemon.until_idle().await;
-    let shown = daemon.look(|driver, _| {
-        let (_, _, certificate) = driver.state().certificates().next().unwrap();
-        certificate.endpoints[0].shown.clone().unwrap()
+    let shown = daemon.until("a look without the list", |driver, _| {
+        let (_, _, certificate) = driver.state().certificates().next()?;
+        let shown = certificate.endpoints[0].shown.clone().ok()?;
+        let mut doubts = shown.iter().map(|address| address.doubts.as_ref());
+        let is_told =
+            |doubts: &Lasting| doubts.revocation.is_some() && doubts.refused_by.is_empty();
+        doubts.all(|doubts| doubts.is_some_and(|doubts| is_told(doubts))).then_some(shown)
     });
     assert!(shown.await.iter().all(|address| address.state == SightState::Ok));
     assert_eq!(daemon.orders(), 0);

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use perennial_core::action::{Ask, AskKind, Reply};
 use perennial_core::intent::EndpointSpec;
 use perennial_core::words::{
-    Answer, Blame, Failure, FailureKind, Handshake, Installed, LeafFacts, Name, Showing, Sight,
-    SightState,
+    Answer, Blame, Doubts, Failure, FailureKind, Handshake, Installed, LeafFacts, Name, Showing,
+    Sight, SightState,
 };
 
 use super::act::{Exchange, of_target, url_of};
@@ -121,6 +121,10 @@ impl Outside {
                 if seen.state == SightState::Ok && self.is_revoked(seen.leaf.as_deref()) {
                     seen.state = SightState::Revoked;
                 }
+                if seen.state == SightState::Ok && self.lists_are_dark {
+                    let revocation = Some("no connection to the list's server".into());
+                    seen.doubts = Some(Box::new(Doubts { revocation, ..Doubts::default() }));
+                }
                 handshakes.push(seen);
             }
         }
@@ -181,8 +185,11 @@ impl Outside {
 }
 
 impl Outside {
-    /// Returns whether a list of one of the CAs has this leaf. Lists are always at hand here.
+    /// Returns whether a list of one of the CAs has this leaf.
     fn is_revoked(&self, leaf: Option<&LeafFacts>) -> bool {
+        if self.lists_are_dark {
+            return false;
+        }
         let Some(id) = leaf.and_then(|leaf| leaf.ari_id.as_ref()) else { return false };
         self.cas.values().any(|ca| ca.is_revoked(id))
     }
@@ -194,14 +201,14 @@ fn shake(
     met: &Met<'_, Bundle>,
     now: Timestamp,
 ) -> Handshake {
-    let without = |state| Handshake { address, state, leaf: None, cause: None };
+    let without = |state| Handshake { address, state, leaf: None, cause: None, doubts: None };
     match met {
         Met::Unreachable => without(SightState::Unreachable),
         Met::NoTls => without(SightState::NoTls),
         Met::Leaf(bundle) => {
             let state = sight_of(&bundle.leaf, endpoint, now);
             let leaf = Some(Arc::clone(&bundle.leaf));
-            Handshake { address, state, leaf, cause: None }
+            Handshake { address, state, leaf, cause: None, doubts: None }
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Outside {
     pub web: BTreeMap<Box<str>, Box<str>>,
     /// Names whose web server cannot be reached by the CA.
     pub dark_names: Vec<Identifier>,
+    /// Whether the CAs' lists of the revoked cannot be had.
+    pub lists_are_dark: bool,
     /// Targets.
     pub targets: BTreeMap<Name, Target<Bundle>>,
     /// The host that serves a certificate at a target.
@@ -47,6 +49,7 @@ impl Outside {
             primary: primary.into(),
             web: BTreeMap::new(),
             dark_names: Vec::new(),
+            lists_are_dark: false,
             targets: BTreeMap::new(),
             hosts: BTreeMap::new(),
             shelf: Shelf::default(),

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use jiff::SignedDuration;
 use perennial_core::event::{
     CertificateRenamed, ClockPutRight, Empty, Event, HoldOverruled, InstanceTroubled, IntentHeld,
-    IntentRefused, LeafConfirmed, ValidationFailed, ValidationPassed,
+    IntentRefused, LeafConfirmed, RevocationUnknown, ValidationFailed, ValidationPassed,
 };
 use perennial_core::record::{Record, Stream, StreamKind};
 use perennial_core::state::State;
@@ -116,6 +116,7 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
     let refused = IntentRefused { message: "line 3: unknown key `isuer`".into() };
     let troubled = InstanceTroubled { troubles: vec![trouble.clone()] };
     let held = IntentHeld { missing: vec![Name::new("shop")] };
+    let unlisted = RevocationUnknown { certificate: Some(Name::new("site")) };
     let overruled = HoldOverruled {
         target: Name::new("web1"),
         objections: Box::new([
@@ -140,7 +141,8 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
         (stream.clone(), Event::AnswerGone(answer)),
         (issuer.clone(), Event::ValidationFailed(Box::new(failed))),
         (issuer.clone(), Event::ValidationPassed(ValidationPassed { identifier })),
-        (issuer, Event::AccountConfirmed(Empty {})),
+        (issuer.clone(), Event::AccountConfirmed(Empty {})),
+        (issuer, Event::RevocationUnknown(unlisted)),
         (stream.clone(), Event::Checkpoint(state.checkpoint(&stream).unwrap())),
     ]
 }

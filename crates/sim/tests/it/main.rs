@@ -5,6 +5,7 @@
 mod cases;
 mod clock;
 mod crash;
+mod doubts;
 mod golden;
 mod held;
 mod quiet;

@@ -86,19 +86,17 @@ impl Standing {
 
     /// Adds to a judgement what it was made without.
     fn tell(self, judgement: &mut Judgement) {
-        let said = match self {
-            Self::Unpublished | Self::Good => return,
+        match self {
+            Self::Unpublished | Self::Good => {}
             Self::Revoked { since, reason } => {
                 judgement.state = SightState::Revoked;
                 let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-                format!("revoked since {since}{reason}")
+                let said = format!("revoked since {since}{reason}");
+                let causes = judgement.cause.take().into_iter().chain([said]);
+                judgement.cause = Some(causes.collect::<Vec<_>>().join("; "));
             }
-            Self::Unknown(cause) => {
-                format!("whether it is revoked could not be looked at: {cause}")
-            }
-        };
-        let causes = judgement.cause.take().into_iter().chain([said]);
-        judgement.cause = Some(causes.collect::<Vec<_>>().join("; "));
+            Self::Unknown(cause) => judgement.revocation_unknown = Some(cause),
+        }
     }
 }
 
@@ -151,7 +149,7 @@ impl Revocations {
     /// fine otherwise may be revoked. With each comes the chain, and the roots it was judged by.
     ///
     /// `at` is the logical clock's. That nothing could be learnt, or not within [`TOLD_WITHIN`], is
-    /// added to the cause, and changes no state.
+    /// noted with the judgement, and changes no state.
     pub async fn complete(
         self: &Arc<Self>,
         judged: Vec<(Judgement, Option<(Chain, Roots)>)>,

@@ -204,11 +204,16 @@ async fn silent_lists_hold_a_look_up_for_a_bounded_time_and_are_then_left_alone(
     let leaf = ca.leaf(1, &[url(1), url(2)]);
     let lists = Arc::new(Revocations::new().unwrap().with_limit(Duration::from_millis(800)));
     let ask = async |at: Timestamp| {
-        let fine =
-            Judgement { state: SightState::Ok, leaf: None, cause: None, refused_by: Vec::new() };
+        let fine = Judgement {
+            state: SightState::Ok,
+            leaf: None,
+            cause: None,
+            refused_by: Vec::new(),
+            revocation_unknown: None,
+        };
         let judged = vec![(fine, Some((leaf.clone(), ca.roots())))];
         let told = timeout(Duration::from_secs(4), lists.complete(judged, at)).await.unwrap();
-        (told[0].state, told[0].cause.clone().unwrap())
+        (told[0].state, told[0].told().join("; "))
     };
     let (state, cause) = ask(now()).await;
     assert_eq!(state, SightState::Ok);

@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use perennial_core::words::{Identifier, LeafFacts, SightState, after};
+use perennial_core::words::{Identifier, LeafFacts, Refusal, SightState, after};
 use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
@@ -73,8 +73,30 @@ pub struct Judgement {
     pub leaf: Option<LeafFacts>,
     /// What went wrong, in words, where something did.
     pub cause: Option<String>,
-    /// Which stores refuse a chain that another one accepts, and why, in words.
-    pub refused_by: Vec<String>,
+    /// Which stores refuse a chain that another one accepts, and why.
+    pub refused_by: Vec<Refusal>,
+    /// Why it could not be looked up whether the leaf is revoked, where that was tried in vain.
+    pub revocation_unknown: Option<String>,
+}
+
+impl Judgement {
+    /// Returns what went wrong, and that it is not known whether the leaf is revoked, in words.
+    #[must_use]
+    pub fn causes(&self) -> Vec<String> {
+        let unknown = self.revocation_unknown.iter();
+        let unknown =
+            unknown.map(|cause| format!("whether it is revoked could not be looked at: {cause}"));
+        self.cause.iter().cloned().chain(unknown).collect()
+    }
+
+    /// Returns everything that is to be said, in words.
+    #[must_use]
+    pub fn told(&self) -> Vec<String> {
+        let refused = self.refused_by.iter().map(|Refusal { store, cause }| {
+            format!("clients with the roots of {store} refuse it: {cause}")
+        });
+        self.causes().into_iter().chain(refused).collect()
+    }
 }
 
 /// Says what a handshake comes to for clients that ask for `name` at `at`, each with one of the
@@ -124,7 +146,8 @@ pub fn lasts_until(chain: &Chain, facts: &LeafFacts, at: Timestamp, roots: &Root
 }
 
 const fn without(state: SightState, cause: String) -> Judgement {
-    Judgement { state, leaf: None, cause: Some(cause), refused_by: Vec::new() }
+    let refused_by = Vec::new();
+    Judgement { state, leaf: None, cause: Some(cause), refused_by, revocation_unknown: None }
 }
 
 /// Takes the verdict that says most where no store accepts.
@@ -136,7 +159,8 @@ fn refused(facts: LeafFacts, wrong: Vec<(&Roots, Verdict)>) -> Judgement {
         Some(Verdict { state, cause }) => (state, cause),
         None => (SightState::CannotLook, None),
     };
-    Judgement { state, leaf: Some(facts), cause, refused_by: Vec::new() }
+    let refused_by = Vec::new();
+    Judgement { state, leaf: Some(facts), cause, refused_by, revocation_unknown: None }
 }
 
 /// Judges what at least the first of the stores accepts.
@@ -157,15 +181,16 @@ fn accepted(
     });
     let (state, cause) = of_conduct(served);
     let causes: Vec<String> = cause.into_iter().chain(sooner).collect();
-    let refusal = |(roots, verdict): &(&Roots, Verdict)| {
-        let cause = verdict.cause.as_deref().unwrap_or("for no reason that is known");
-        format!("clients with the roots of {} refuse it: {cause}", roots.name())
+    let refusal = |(roots, verdict): &(&Roots, Verdict)| Refusal {
+        store: roots.name().into(),
+        cause: verdict.cause.as_deref().unwrap_or("for no reason that is known").into(),
     };
     Judgement {
         state,
         leaf: Some(facts),
         cause: (!causes.is_empty()).then(|| causes.join("; ")),
         refused_by: wrong.iter().map(refusal).collect(),
+        revocation_unknown: None,
     }
 }
 

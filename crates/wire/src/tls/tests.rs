@@ -212,8 +212,8 @@ fn ends(
     let only = Stores::only(first.clone());
     let stores = others.iter().fold(only, |all, own| all.with(own.clone()));
     let (judged, _) = judge_handshake(&met(certificates), &name, now(), &stores, &[]);
+    let told = judged.told();
     let ends_at = judged.leaf.unwrap().ends_at();
-    let told = judged.cause.into_iter().chain(judged.refused_by).collect();
     (judged.state, ends_at.duration_since(now()).as_hours() / 24, told)
 }
 
