@@ -2,7 +2,8 @@
 //!
 //! It serves the answers that are up and nothing else. It starts with the daemon; an address that
 //! cannot be had then is tried again by whoever runs it, and whenever an answer is presented, so
-//! that a port freed later needs no restart. After a crash no answer is up: core presents those it still needs.
+//! that a port freed later needs no restart. After a crash no answer is up: core presents those it
+//! still needs.
 
 use std::collections::BTreeMap;
 use std::io;
