@@ -26,6 +26,8 @@ mod classify;
 mod directory;
 mod eab;
 mod exchange;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod json;
 mod jws;
 mod link;

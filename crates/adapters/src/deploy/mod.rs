@@ -40,6 +40,8 @@ use perennial_wire::shelf::Shelf;
 pub use access::AccessSettings;
 pub use files::{FilesSettings, PublicPaths};
 pub use nginx::NginxSettings;
+#[cfg(feature = "fuzzing")]
+pub use nginx::read_config as read_nginx_config;
 
 use target::Target;
 use trouble::Trouble;

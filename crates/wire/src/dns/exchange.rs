@@ -69,15 +69,15 @@ async fn bounded(
 }
 
 /// A request ready to be sent.
-struct Exchange<'a> {
+pub(super) struct Exchange<'a> {
     server: SocketAddr,
-    request: Message,
+    pub(super) request: Message,
     bytes: Vec<u8>,
     signed: Option<Signed<'a>>,
 }
 
 impl<'a> Exchange<'a> {
-    fn new(
+    pub(super) fn new(
         server: SocketAddr,
         mut request: Message,
         tsig: Option<&'a Tsig>,
@@ -141,7 +141,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Reads a reply and checks that it is the answer to our question.
-    fn read(&self, bytes: &[u8]) -> Result<Message, DnsError> {
+    pub(super) fn read(&self, bytes: &[u8]) -> Result<Message, DnsError> {
         let malformed =
             |cause: &str| Err(DnsError::Malformed { server: self.server, cause: cause.to_owned() });
         let reply = match Message::from_vec(bytes) {

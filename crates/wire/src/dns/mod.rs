@@ -20,6 +20,8 @@ mod zone;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::Name;
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub use error::{DnsError, TsigFailure, mnemonic};
 pub use exchange::{exchange, exchange_over_tcp};
 pub use resolver::{Lookup, MAX_ALIASES, Resolver};

@@ -271,7 +271,7 @@ impl Resolver {
 }
 
 /// A chain of aliases being followed.
-struct AliasChain {
+pub(super) struct AliasChain {
     name: String,
     aliases: Vec<String>,
     signed: bool,
@@ -279,7 +279,7 @@ struct AliasChain {
 }
 
 impl AliasChain {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         Self { name: name.to_owned(), aliases: Vec::new(), signed: false, ttl_secs: u32::MAX }
     }
 
@@ -289,7 +289,11 @@ impl AliasChain {
 
     /// Follows the links that an answer shows, as far as its server may speak of them, and returns
     /// the records at the end if they are there.
-    fn follow(&mut self, answered: &Answered, kind: RecordType) -> Result<Vec<RData>, DnsError> {
+    pub(super) fn follow(
+        &mut self,
+        answered: &Answered,
+        kind: RecordType,
+    ) -> Result<Vec<RData>, DnsError> {
         loop {
             let end = self.end();
             if !is_within(end, &answered.bailiwick) {

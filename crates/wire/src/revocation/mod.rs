@@ -29,6 +29,21 @@ mod list;
 #[cfg(test)]
 mod tests;
 
+/// Reads a revocation list and says what it says of the chain's leaf. For the fuzzer.
+///
+/// # Errors
+///
+/// Returns why the list does not count.
+#[cfg(feature = "fuzzing")]
+pub fn read_list(
+    der: &[u8],
+    chain: &Chain,
+    roots: &Roots,
+    at: Timestamp,
+) -> Result<Standing, String> {
+    List::read(der, chain, roots, at).map(|list| list.standing(chain))
+}
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 

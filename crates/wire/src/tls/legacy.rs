@@ -39,6 +39,16 @@ pub(super) async fn hello(mut stream: TcpStream, name: &Identifier) -> Option<Se
     flight.served()
 }
 
+/// Reads a server's first flight as if it had come in these records. For the fuzzer.
+#[cfg(feature = "fuzzing")]
+pub fn read_flight<'r>(records: impl Iterator<Item = &'r [u8]>) -> Option<Served> {
+    let mut flight = Flight::default();
+    for record in records {
+        flight.take(record)?;
+    }
+    flight.served()
+}
+
 /// Reads one record of the handshake; nothing at an alert, an end, or nonsense.
 async fn read_record(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let kind = stream.read_u8().await.ok()?;

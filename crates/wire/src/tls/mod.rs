@@ -29,6 +29,8 @@ use crate::x509::Chain;
 
 pub(crate) use judge::path;
 pub use judge::{Roots, RootsError, Verdict, judge_chain, leads_to_root};
+#[cfg(feature = "fuzzing")]
+pub use legacy::read_flight;
 pub use sight::{Judgement, Stores, judge_handshake, lasts_until};
 
 /// What one handshake showed.

@@ -31,6 +31,17 @@ use super::trouble::Trouble;
 use block::{Block, blocks};
 use parse::{config, parse};
 
+/// Reads a configuration and returns how many of its server blocks speak TLS. For the fuzzer.
+///
+/// # Errors
+///
+/// Returns what cannot be read, and where.
+#[cfg(feature = "fuzzing")]
+pub fn read_config(path: &Path) -> Result<usize, String> {
+    let config = parse(path).map_err(|trouble| format!("{trouble:?}"))?;
+    Ok(blocks(&config, path.parent().unwrap_or(Path::new("/"))).len())
+}
+
 /// An nginx on this machine.
 #[derive(Clone, Debug)]
 pub struct NginxSettings {

@@ -13,6 +13,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("adapters", &["core", "wire"]),
     ("sandbox", &["core", "sim", "wire"]),
     ("peers", &[]),
+    ("fuzz", &["adapters", "config", "core", "store", "wire"]),
     ("perennial", &["adapters", "config", "core", "sandbox", "sim", "store", "wire"]),
 ];
 
