@@ -19,6 +19,7 @@ mod known;
 mod message;
 mod near;
 mod raw;
+mod scheme;
 mod secret;
 mod settings;
 mod source;
@@ -31,6 +32,7 @@ pub use intent::{identifier, understand};
 pub use message::{Level, Message};
 use perennial_core::intent::Intent;
 pub use raw::{Key, Section, sections};
+pub use scheme::{Scheme, scheme};
 pub use secret::{Secret, SecretError};
 pub use settings::{
     EabSettings, FilePaths, HostPort, IssuerSettings, Rfc2136Settings, Settings, SolverSettings,

@@ -11,7 +11,7 @@ use core::net::{IpAddr, SocketAddr};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use crate::words::{ChallengeKind, Identifier, KeyAlgorithm, KeyId, Name};
+use crate::words::{ChallengeKind, Identifier, KeyAlgorithm, KeyId, Name, Protocol};
 
 /// Everything declared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,10 +184,16 @@ pub struct EndpointSpec {
     pub port: u16,
     /// Whether the leaf served there is meant to be one of ours.
     pub serves: Serves,
+    /// What is spoken before TLS begins.
+    #[serde(default, skip_serializing_if = "Protocol::is_tls")]
+    pub protocol: Protocol,
 }
 
 impl fmt::Display for EndpointSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.protocol != Protocol::usual_at(self.port) {
+            write!(f, "{}://", self.protocol.as_str())?;
+        }
         write!(f, "{}:{}", self.server_name, self.port)?;
         match &self.connect_to {
             Some(origin) => write!(f, " at {origin}"),

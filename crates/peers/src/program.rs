@@ -49,6 +49,29 @@ impl Program {
                   ~/.cache/perennial/peers/certbot/bin/pip install certbot==5.8.0)",
     };
 
+    /// The mail server's command.
+    pub const POSTFIX: Self = Self { name: "postfix", install: "apt-get install postfix" };
+    /// The mail server itself, which its command starts in the background only.
+    pub const POSTFIX_MASTER: Self = Self { name: "master", install: "apt-get install postfix" };
+    /// The server of mailboxes.
+    pub const DOVECOT: Self =
+        Self { name: "dovecot", install: "apt-get install dovecot-imapd dovecot-pop3d" };
+    /// Its command.
+    pub const DOVEADM: Self =
+        Self { name: "doveadm", install: "apt-get install dovecot-imapd dovecot-pop3d" };
+    /// OpenLDAP's server.
+    pub const SLAPD: Self = Self { name: "slapd", install: "apt-get install slapd" };
+    /// The FTP server.
+    pub const VSFTPD: Self = Self { name: "vsftpd", install: "apt-get install vsftpd" };
+    /// The XMPP server.
+    pub const PROSODY: Self = Self { name: "prosody", install: "apt-get install prosody" };
+    /// The database server.
+    pub const POSTGRES: Self = Self { name: "postgres", install: "apt-get install postgresql" };
+    /// Makes a cluster for it.
+    pub const INITDB: Self = Self { name: "initdb", install: "apt-get install postgresql" };
+    /// Its command.
+    pub const PG_CTL: Self = Self { name: "pg_ctl", install: "apt-get install postgresql" };
+
     /// Returns where the program is.
     ///
     /// # Errors
@@ -77,8 +100,18 @@ fn folders() -> Vec<PathBuf> {
     let mut folders = vec![ours.join("bin"), ours.join("certbot/bin")];
     folders.extend(std::env::split_paths(&path));
     folders.extend(["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from));
+    folders.push(PathBuf::from("/usr/lib/postfix/sbin"));
+    folders.extend(newest_postgresql());
     folders.push(home.join("go/bin"));
     folders
+}
+
+/// Where Debian keeps PostgreSQL's programs: a folder for each version, of which the newest counts.
+fn newest_postgresql() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+    let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
+    let newest = versions.flatten().map(|entry| entry.path()).max_by_key(number)?;
+    Some(newest.join("bin"))
 }
 
 /// The folder `scripts/peers` fills.

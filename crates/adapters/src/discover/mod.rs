@@ -16,12 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use perennial_core::words::{Identifier, LeafFacts, SightState};
+use perennial_core::words::{Identifier, LeafFacts, Protocol, SightState};
 use perennial_wire::clock::Clock;
 use perennial_wire::dns::{DnsError, Resolver, is_within};
 use perennial_wire::revocation::Revocations;
 use perennial_wire::tls::{
-    ClientCertificate, Judgement, Roots, Served, Stores, TlsError, TlsVersion, handshake,
+    ClientCertificate, Judgement, Roots, Served, Stores, TlsError, TlsVersion, handshake_by,
     judge_chain, judge_handshake,
 };
 use tokio::task::JoinSet;
@@ -57,6 +57,8 @@ pub struct Facts {
     pub host: Identifier,
     /// The port.
     pub port: u16,
+    /// What was spoken there before TLS began.
+    pub protocol: Protocol,
     /// When it was looked at, by the logical clock.
     pub at: Timestamp,
     /// The names that the host is an alias of, link by link.
@@ -183,11 +185,13 @@ impl Discover {
     }
 
     /// Looks at a host: its addresses first, then all the rest at once.
-    pub async fn look(&self, host: &Identifier, port: u16) -> Facts {
+    pub async fn look(&self, host: &Identifier, port: u16, protocol: Protocol) -> Facts {
         let found = self.find(host).await;
         let at = self.clock.now();
-        let (met, http) =
-            tokio::join!(self.meet(host, port, &found.ips), self.ask_http(host, &found.ips));
+        let (met, http) = tokio::join!(
+            self.meet(host, port, protocol, &found.ips),
+            self.ask_http(host, &found.ips)
+        );
         let known: Vec<_> = met
             .iter()
             .filter_map(|(_, met)| met.as_ref().ok())
@@ -209,6 +213,7 @@ impl Discover {
         Facts {
             host: host.clone(),
             port,
+            protocol,
             at,
             aliases: found.aliases,
             exists: found.exists,
@@ -276,13 +281,16 @@ impl Discover {
         &self,
         host: &Identifier,
         port: u16,
+        protocol: Protocol,
         ips: &[IpAddr],
     ) -> Vec<(SocketAddr, Result<Served, TlsError>)> {
         let mut meeting = JoinSet::new();
         for ip in ips {
             let (address, host) = (SocketAddr::new(*ip, port), host.clone());
             let timeout = self.timeout;
-            meeting.spawn(async move { (address, handshake(address, &host, timeout).await) });
+            meeting.spawn(async move {
+                (address, handshake_by(protocol, address, &host, timeout).await)
+            });
         }
         let mut met = meeting.join_all().await;
         met.sort_by_key(|(address, _)| *address);

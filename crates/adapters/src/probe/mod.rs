@@ -22,11 +22,11 @@ use std::time::Duration;
 use perennial_core::action::{AskKind, Reply};
 use perennial_core::decide::LOOK_WITHIN;
 use perennial_core::intent::EndpointSpec;
-use perennial_core::words::{Doubts, Failure, Handshake, Identifier, Sight};
+use perennial_core::words::{Doubts, Failure, Handshake, Identifier, Protocol, Sight};
 use perennial_wire::clock::Clock;
 use perennial_wire::dns::{DnsError, Resolver};
 use perennial_wire::revocation::{Revocations, TOLD_WITHIN};
-use perennial_wire::tls::{Served, Stores, TlsError, handshake, judge_handshake};
+use perennial_wire::tls::{Served, Stores, TlsError, handshake_by, judge_handshake};
 use perennial_wire::x509::CertificateDer;
 
 use tokio::sync::Semaphore;
@@ -137,7 +137,7 @@ impl Probe {
     }
 
     async fn look(&self, endpoint: &EndpointSpec) -> Result<Sight, Failure> {
-        let attempted = || format!("look at {}", describe(endpoint));
+        let attempted = || format!("look at {endpoint}");
         let name = &endpoint.server_name;
         if name.is_wildcard() {
             let trouble = Trouble::Wildcard;
@@ -146,7 +146,7 @@ impl Probe {
         let found = self.addresses(endpoint).await;
         let found = found.map_err(|trouble| failure(&attempted(), &trouble))?;
         let (met, tlsa) = tokio::join!(
-            self.meet(&found.addresses, name),
+            self.meet(&found.addresses, name, endpoint.protocol),
             tlsa::look_up(&self.resolver, name, endpoint.port, self.timeout)
         );
         // What one address sends may complete what another one leaves out.
@@ -184,6 +184,7 @@ impl Probe {
         &self,
         addresses: &[SocketAddr],
         name: &Identifier,
+        protocol: Protocol,
     ) -> Vec<(SocketAddr, Result<Served, TlsError>)> {
         let mut meeting = JoinSet::new();
         for address in addresses.iter().copied() {
@@ -194,7 +195,7 @@ impl Probe {
                 else {
                     return (address, Err(TlsError::NoTurn));
                 };
-                (address, handshake(address, &name, timeout).await)
+                (address, handshake_by(protocol, address, &name, timeout).await)
             });
         }
         let mut met = meeting.join_all().await;
@@ -245,15 +246,6 @@ fn found(
     let problem =
         problem.map(|(kind, error)| format!("{kind} records could not be looked up: {error}"));
     Ok(Found { addresses, problem })
-}
-
-/// Names an endpoint as people do: `shop.example.org:443`, or with where it is really looked at.
-fn describe(endpoint: &EndpointSpec) -> String {
-    let EndpointSpec { server_name, connect_to, port, .. } = endpoint;
-    match connect_to {
-        Some(host) => format!("{server_name}:{port} at {host}"),
-        None => format!("{server_name}:{port}"),
-    }
 }
 
 #[cfg(test)]

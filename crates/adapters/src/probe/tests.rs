@@ -8,6 +8,7 @@ fn endpoint(connect_to: Option<&str>) -> EndpointSpec {
         connect_to: connect_to.map(Into::into),
         port: 443,
         serves: perennial_core::intent::Serves::Ours,
+        protocol: perennial_core::words::Protocol::Tls,
     }
 }
 
@@ -34,7 +35,7 @@ fn every_trouble_is_blamed_on_one_thing() {
         (Trouble::Dns(DnsError::Name("..".into())), FailureKind::Refused, theirs()),
     ];
     for (trouble, kind, blame) in cases {
-        let failed = failure(&format!("look at {}", describe(&endpoint(None))), &trouble);
+        let failed = failure(&format!("look at {}", endpoint(None)), &trouble);
         assert_eq!((failed.kind, failed.blame), (kind, blame), "{trouble:?}");
     }
 }
@@ -60,6 +61,10 @@ fn one_family_that_cannot_be_looked_up_does_not_hide_the_other() {
 
 #[test]
 fn an_endpoint_is_named_with_where_it_is_looked_at() {
-    assert_eq!(describe(&endpoint(None)), "shop.test:443");
-    assert_eq!(describe(&endpoint(Some("origin.test"))), "shop.test:443 at origin.test");
+    assert_eq!(endpoint(None).to_string(), "shop.test:443");
+    assert_eq!(endpoint(Some("origin.test")).to_string(), "shop.test:443 at origin.test");
+    let by = |protocol, port| EndpointSpec { protocol, port, ..endpoint(None) }.to_string();
+    assert_eq!(by(Protocol::Smtp, 25), "shop.test:25");
+    assert_eq!(by(Protocol::Smtp, 2525), "smtp://shop.test:2525");
+    assert_eq!(by(Protocol::Tls, 25), "tls://shop.test:25");
 }

@@ -80,6 +80,7 @@ fn endpoint(port: u16, connect_to: Option<&str>) -> AskKind {
             connect_to: connect_to.map(Into::into),
             port,
             serves: Serves::Ours,
+            protocol: perennial_core::words::Protocol::Tls,
         },
     }
 }

@@ -1,13 +1,14 @@
 //! Where clients meet the names of a certificate.
 
 use perennial_core::intent::{EndpointSpec, Serves};
-use perennial_core::words::Identifier;
+use perennial_core::words::{Identifier, Protocol};
 
 use super::Meaning;
-use super::address::split_host_port;
+use super::address::{split_host_port, split_port};
 use super::certificate::Placed;
 use super::name;
 use crate::raw::{EndpointShape, RawCertificate, RawEndpoint, value};
+use crate::scheme::{Scheme, scheme};
 use crate::source::{Span, Spanned};
 
 const HTTPS: u16 = 443;
@@ -52,34 +53,54 @@ impl Meaning<'_> {
     }
 
     fn endpoint_text(&mut self, text: &str, at: Span) -> Option<EndpointSpec> {
-        let parsed = split_host_port(text, HTTPS)
+        self.said(text, at).map(Said::endpoint)
+    }
+
+    /// Reads `[scheme://]host[:port]`.
+    fn said(&mut self, text: &str, at: Span) -> Option<Said> {
+        let (scheme, rest) = match scheme(text) {
+            Ok(read) => read,
+            Err((text, hint)) => {
+                self.report.error(at, text, hint);
+                return None;
+            }
+        };
+        let parsed = split_port(rest)
             .and_then(|(host, port)| Some((name::identifier(&host).ok()?, port)))
             .filter(|(host, _)| !host.is_wildcard());
-        if parsed.is_none() {
-            let hint = "\"www.example.org\", \"www.example.org:8443\" or \"[2001:db8::1]:443\"; for \
-                        a wildcard name one host below it";
+        let Some((host, port)) = parsed else {
+            let hint = "\"www.example.org\", \"www.example.org:8443\", \"[2001:db8::1]:443\" or \
+                        \"smtp://mail.example.org\"; for a wildcard name one host below it";
             self.report.error(at, format!("`{text}` is no endpoint"), hint);
-        }
-        parsed.map(|(host, port)| endpoint(host, port))
+            return None;
+        };
+        Some(Said { host, port, scheme })
     }
 
     fn endpoint_table(&mut self, raw: &RawEndpoint, at: Span) -> Option<EndpointSpec> {
         let serves = self.word(&raw.serves, "owner of what is served", &SERVES);
+        let protocols = Protocol::ALL.map(|own| (own.as_str(), own));
+        let protocol = self.word(&raw.protocol, "protocol", &protocols);
         let connect_to = raw.connect_to.as_ref().and_then(|field| self.connect_to(field));
         let Some(field) = &raw.name else {
             let hint = "{ name = \"www.example.org\", connect_to = \"192.0.2.10\" }";
             self.report.error(at, "the endpoint has no name", hint);
             return None;
         };
-        let made = self.endpoint_text(&field.value, field.span)?;
-        if raw.port.is_some() && made.port != HTTPS {
+        let mut said = self.said(&field.value, field.span)?;
+        if raw.port.is_some() && said.port.is_some() {
             self.report.error(field.span, "the port is said twice", "keep `port`");
         }
+        if raw.protocol.is_some() && said.scheme.is_some() {
+            self.report.error(field.span, "the protocol is said twice", "keep `protocol`");
+        }
+        said.port = value(&raw.port).or(said.port);
+        let said_by_word = |protocol: Protocol| Scheme { protocol, port: protocol.usual_port() };
+        said.scheme = protocol.map(said_by_word).or(said.scheme);
         Some(EndpointSpec {
             connect_to: connect_to.map(Box::from),
-            port: value(&raw.port).unwrap_or(made.port),
             serves: serves.unwrap_or_default(),
-            ..made
+            ..said.endpoint()
         })
     }
 
@@ -130,6 +151,24 @@ impl Meaning<'_> {
     }
 }
 
+/// What was said of an endpoint, and no more.
+struct Said {
+    host: Identifier,
+    port: Option<u16>,
+    scheme: Option<Scheme>,
+}
+
+impl Said {
+    /// Adds what was not said: the port of the protocol, or the protocol of the port.
+    fn endpoint(self) -> EndpointSpec {
+        let port = self.port.or_else(|| Some(self.scheme?.port)).unwrap_or(HTTPS);
+        let protocol =
+            self.scheme.map_or_else(|| Protocol::usual_at(port), |scheme| scheme.protocol);
+        EndpointSpec { protocol, ..endpoint(self.host, port) }
+    }
+}
+
 const fn endpoint(server_name: Identifier, port: u16) -> EndpointSpec {
-    EndpointSpec { server_name, connect_to: None, port, serves: Serves::Ours }
+    let protocol = Protocol::Tls;
+    EndpointSpec { server_name, connect_to: None, port, serves: Serves::Ours, protocol }
 }

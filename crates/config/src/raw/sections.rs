@@ -194,6 +194,8 @@ section! {
         "port" port: u16,
         /// Whose leaf is meant to be served: `ours` or `foreign`.
         "serves" serves: String,
+        /// What is spoken before TLS begins: `tls` (nothing), `smtp`, `imap`, ...
+        "protocol" protocol: String,
     }
 }
 

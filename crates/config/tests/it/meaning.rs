@@ -8,7 +8,7 @@ use perennial_config::{
     understand,
 };
 use perennial_core::intent::{EndpointSpec, IssuerKind, KeyRotation, Serves};
-use perennial_core::words::{ChallengeKind, Identifier, KeyAlgorithm, Name};
+use perennial_core::words::{ChallengeKind, Identifier, KeyAlgorithm, Name, Protocol};
 
 fn meaning(text: &str) -> Loaded {
     let source = Source {
@@ -53,6 +53,7 @@ fn the_smallest_file_needs_seven_lines() {
         connect_to: None,
         port: 443,
         serves: Serves::Ours,
+        protocol: Protocol::Tls,
     };
     assert_eq!(*www.endpoints, [expected]);
     let listen: Vec<String> =
@@ -104,6 +105,11 @@ endpoints = [
   { name = "imap.example.org", serves = "foreign" },
   { name = "smtp.example.org", connect_to = "mx.example.org", port = 25 },
   { name = "imap.example.org", connect_to = "imap1.bücher.example" },
+  "imap://imap.example.org",
+  "smtp.example.org:2525",
+  { name = "smtp.example.org", protocol = "smtp", port = 2525 },
+  { name = "imap.example.org", protocol = "pop3" },
+  "tls://smtp.example.org:25",
 ]
 key = "rsa-2048"
 rotation = "reuse"
@@ -147,14 +153,22 @@ fn every_key_of_intent_means_what_it_says() {
     let seen: Vec<String> = mail
         .endpoints
         .iter()
-        .map(|e| format!("{} {:?} {} {:?}", e.server_name, e.connect_to, e.port, e.serves))
+        .map(|e| {
+            let by = e.protocol.as_str();
+            format!("{} {:?} {} {:?} {by}", e.server_name, e.connect_to, e.port, e.serves)
+        })
         .collect();
     let expected = [
-        "smtp.example.org None 465 Ours",
-        "a.xn--bcher-kva.example Some(\"192.0.2.10\") 8443 Ours",
-        "imap.example.org None 443 Foreign",
-        "smtp.example.org Some(\"mx.example.org\") 25 Ours",
-        "imap.example.org Some(\"imap1.xn--bcher-kva.example\") 443 Ours",
+        "smtp.example.org None 465 Ours tls",
+        "a.xn--bcher-kva.example Some(\"192.0.2.10\") 8443 Ours tls",
+        "imap.example.org None 443 Foreign tls",
+        "smtp.example.org Some(\"mx.example.org\") 25 Ours smtp",
+        "imap.example.org Some(\"imap1.xn--bcher-kva.example\") 443 Ours tls",
+        "imap.example.org None 143 Ours imap",
+        "smtp.example.org None 2525 Ours tls",
+        "smtp.example.org None 2525 Ours smtp",
+        "imap.example.org None 110 Ours pop3",
+        "smtp.example.org None 25 Ours tls",
     ];
     assert_eq!(seen, expected);
 }

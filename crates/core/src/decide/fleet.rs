@@ -79,6 +79,7 @@ fn spec(names: &[&str], targets: &[(&str, &[u8])]) -> CertificateSpec {
         connect_to: None,
         port: 443,
         serves: Serves::Ours,
+        protocol: crate::words::Protocol::Tls,
     };
     CertificateSpec {
         endpoints: identifiers.iter().filter(|name| !name.is_wildcard()).map(endpoint).collect(),

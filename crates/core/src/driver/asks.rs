@@ -474,6 +474,7 @@ mod tests {
                 connect_to: None,
                 port: 443,
                 serves: Serves::Ours,
+                protocol: crate::words::Protocol::Tls,
             },
         };
         let mut asks = Asks::default();

@@ -9,6 +9,7 @@ mod leaf;
 mod name;
 mod objection;
 mod problem;
+mod protocol;
 mod sight;
 mod text;
 pub(crate) mod time;
@@ -27,6 +28,7 @@ pub use leaf::{
 pub use name::{Identifier, IdentifierError, Name};
 pub use objection::Objection;
 pub use problem::{RateLimit, blame_problem, blame_status};
+pub use protocol::Protocol;
 pub use sight::{Doubts, Handshake, Installed, Refusal, Sight, SightState};
 pub use time::{Permille, SuggestedWindow, Validity, after};
 pub use tlsa::{TlsaRecord, TlsaSelector, TlsaSet, TlsaUsage};

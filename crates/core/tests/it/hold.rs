@@ -75,6 +75,7 @@ impl Story {
             connect_to: None,
             port: 443,
             serves: perennial_core::intent::Serves::Ours,
+            protocol: perennial_core::words::Protocol::Tls,
         };
         let mut spec = CertificateSpec {
             identifiers: [Identifier::new("site.test").unwrap()].into(),

@@ -24,6 +24,7 @@ fn host(facts: &Facts, report: &Report) -> Value {
         "subject": report.subject,
         "host": facts.host.as_str(),
         "port": facts.port,
+        "protocol": facts.protocol.as_str(),
         "at": facts.at.to_string(),
         "outcome": outcome(report.outcome),
         "runway_secs": runway(report.runway),

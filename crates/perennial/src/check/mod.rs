@@ -40,7 +40,8 @@ const AT_ONCE: usize = 16;
 /// What `check` is told.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CheckArgs {
-    /// Hosts to look at: a name or an address, with a port if it is not 443
+    /// Hosts to look at: a name or an address, with a port if it is not 443, or a URL such as
+    /// smtp://HOST
     #[arg(required = true, value_name = "HOST[:PORT]", value_parser = Subject::parse)]
     pub hosts: Vec<Subject>,
 
@@ -103,7 +104,7 @@ pub async fn run(
             tokio::spawn(async move {
                 // The semaphore is never closed; without a permit we would only look sooner.
                 let _permit = at_once.acquire_owned().await;
-                let facts = discover.look(&subject.host, subject.port).await;
+                let facts = discover.look(&subject.host, subject.port, subject.protocol).await;
                 done.fetch_add(1, Ordering::Relaxed);
                 facts
             })

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use perennial_core::words::Identifier;
+use perennial_core::words::{Identifier, Protocol};
 
 /// A host and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,44 +11,52 @@ pub struct Subject {
     pub host: Identifier,
     /// The port.
     pub port: u16,
+    /// What is spoken before TLS begins.
+    pub protocol: Protocol,
 }
 
 impl Subject {
-    /// Reads `HOST`, `HOST:PORT`, `[IPV6]:PORT`, a bare IPv6 address, or an `https` URL.
+    /// Reads `HOST`, `HOST:PORT`, `[IPV6]:PORT`, a bare IPv6 address, or a URL such as
+    /// `https://HOST/` or `smtp://HOST`.
     ///
     /// # Errors
     ///
     /// Returns what is wrong, for people.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let text = text
-            .strip_prefix("https://")
-            .map_or(text, |rest| rest.split(['/', '?', '#']).next().unwrap_or(rest));
-        let (host, port) = split(text)?;
-        let host = perennial_config::identifier(host)
-            .map_err(|(error, hint)| format!("{error}\n\nhint: {hint}"))?;
+        let told = |(error, hint): (String, String)| format!("{error}\n\nhint: {hint}");
+        let (scheme, rest) = perennial_config::scheme(text).map_err(told)?;
+        let place = match scheme {
+            Some(_) => rest.split(['/', '?', '#']).next().unwrap_or(rest),
+            None => rest,
+        };
+        let (host, port) = split(place)?;
+        let host = perennial_config::identifier(host).map_err(told)?;
         if host.is_wildcard() {
             return Err("nobody connects to a wildcard: give a name below it".to_owned());
         }
-        Ok(Self { host, port })
+        let port = port.or_else(|| Some(scheme?.port)).unwrap_or(HTTPS);
+        let protocol = scheme.map_or_else(|| Protocol::usual_at(port), |scheme| scheme.protocol);
+        Ok(Self { host, port, protocol })
     }
 }
 
-fn split(text: &str) -> Result<(&str, u16), String> {
-    const HTTPS: u16 = 443;
+const HTTPS: u16 = 443;
+
+fn split(text: &str) -> Result<(&str, Option<u16>), String> {
     if let Some(rest) = text.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or("the `]` is missing")?;
         return match rest.strip_prefix(':') {
-            Some(port) => Ok((host, parse_port(port)?)),
-            None if rest.is_empty() => Ok((host, HTTPS)),
+            Some(port) => Ok((host, Some(parse_port(port)?))),
+            None if rest.is_empty() => Ok((host, None)),
             None => Err(format!("`{rest}` after `]` is no port")),
         };
     }
     if text.parse::<IpAddr>().is_ok() {
-        return Ok((text, HTTPS));
+        return Ok((text, None));
     }
     match text.rsplit_once(':') {
-        Some((host, port)) => Ok((host, parse_port(port)?)),
-        None => Ok((text, HTTPS)),
+        Some((host, port)) => Ok((host, Some(parse_port(port)?))),
+        None => Ok((text, None)),
     }
 }
 
@@ -84,8 +92,28 @@ mod tests {
         ];
         for (text, host, port) in cases {
             let host = Identifier::new(host).unwrap();
-            assert_eq!(Subject::parse(text), Ok(Subject { host, port }), "{text}");
+            let protocol = Protocol::Tls;
+            assert_eq!(Subject::parse(text), Ok(Subject { host, port, protocol }), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_spoken_is_said_by_a_scheme_or_else_by_the_port() {
+        let cases = [
+            ("smtp://mail.test", 25, Protocol::Smtp),
+            ("mail.test:25", 25, Protocol::Smtp),
+            ("smtp://mail.test:2525/", 2525, Protocol::Smtp),
+            ("tls://mail.test:25", 25, Protocol::Tls),
+            ("smtps://mail.test", 465, Protocol::Tls),
+            ("imap://[2001:db8::1]", 143, Protocol::Imap),
+            ("postgres://db.test/name", 5432, Protocol::Postgresql),
+        ];
+        for (text, port, protocol) in cases {
+            let subject = Subject::parse(text).unwrap();
+            assert_eq!((subject.port, subject.protocol), (port, protocol), "{text}");
+        }
+        let error = Subject::parse("gopher://mail.test").unwrap_err();
+        assert!(error.starts_with("nothing is known of `gopher://`\n\nhint: known: "), "{error}");
     }
 
     #[test]

@@ -102,6 +102,7 @@ fn facts() -> Facts {
     Facts {
         host: id("shop.example.org"),
         port: 443,
+        protocol: perennial_core::words::Protocol::Tls,
         at: now(),
         aliases: Vec::new(),
         exists: true,

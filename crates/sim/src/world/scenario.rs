@@ -89,6 +89,7 @@ impl Scenario {
             connect_to: None,
             port: 443,
             serves: Serves::Ours,
+            protocol: perennial_core::words::Protocol::Tls,
         });
         let spec = CertificateSpec {
             endpoints: endpoints.collect(),

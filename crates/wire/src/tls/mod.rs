@@ -9,18 +9,21 @@
 //! rustls speaks TLS 1.2 and 1.3 with key exchanges of this decade. A server that offers none of
 //! them is asked once more with a plain ClientHello of TLS 1.2 and older, in answer to which the chain
 //! comes in the clear: enough to see what is served, without any cryptography of the past.
+//!
+//! Where TLS begins only after a few words in the clear, [`handshake_by`] says them first.
 
 mod judge;
 mod legacy;
 mod recorder;
 mod sight;
+mod starttls;
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use perennial_core::words::Identifier;
+use perennial_core::words::{Identifier, Protocol};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time;
@@ -123,11 +126,7 @@ pub enum TlsError {
     Refused(String),
 }
 
-/// Makes one fresh handshake with one address, sending `name` (unless it is an IP address, for which
-/// nothing is sent: RFC 6066 section 3).
-///
-/// `timeout` bounds connecting, and once more the handshake; asking a server of the past again takes
-/// what both have left.
+/// Makes one fresh handshake with one address where TLS begins at once, as [`handshake_by`].
 ///
 /// # Errors
 ///
@@ -137,28 +136,60 @@ pub async fn handshake(
     name: &Identifier,
     timeout: Duration,
 ) -> Result<Served, TlsError> {
+    handshake_by(Protocol::Tls, address, name, timeout).await
+}
+
+/// Makes one fresh handshake with one address, sending `name` (unless it is an IP address, for which
+/// nothing is sent: RFC 6066 section 3), after what the protocol has to be said before.
+///
+/// `timeout` bounds connecting, and once more the handshake; what is said before, and asking a
+/// server of the past again, take what both have left.
+///
+/// # Errors
+///
+/// Returns why no chain was seen.
+pub async fn handshake_by(
+    protocol: Protocol,
+    address: SocketAddr,
+    name: &Identifier,
+    timeout: Duration,
+) -> Result<Served, TlsError> {
     let server_name = ServerName::try_from(name.as_str().to_owned())
         .map_err(|_| TlsError::Name(name.to_string()))?;
     let late =
         || TlsError::Unreachable(format!("no answer within {}", Secs(timeout.saturating_mul(2))));
     let mut met = None;
-    let asking = ask(address, name, server_name, timeout, &mut met);
+    let to = To { protocol, address, name };
+    let asking = ask(to, server_name, timeout, &mut met);
     match time::timeout(timeout.saturating_mul(2), asking).await {
         Ok(served) => served,
         Err(_) => Err(met.unwrap_or_else(late)),
     }
 }
 
+/// Whom a handshake is with.
+#[derive(Clone, Copy)]
+struct To<'a> {
+    protocol: Protocol,
+    address: SocketAddr,
+    name: &'a Identifier,
+}
+
 /// Asks as a client of today does, and where that shows a server of the past, as one of then.
 /// `met` is what the first attempt came to: it says more than what the second one meets.
 async fn ask(
-    address: SocketAddr,
-    name: &Identifier,
+    to: To<'_>,
     server_name: ServerName<'static>,
     timeout: Duration,
     met: &mut Option<TlsError>,
 ) -> Result<Served, TlsError> {
-    let stream = connect(address, timeout).await?;
+    let mut stream = connect(to.address, timeout).await?;
+    if !to.protocol.is_tls() {
+        let within = Secs(timeout.saturating_mul(2));
+        let text = format!("connected, but TLS did not begin over {} within {within}", to.protocol);
+        *met = Some(TlsError::NoTls(text));
+        starttls::begin(&mut stream, to.protocol, to.name).await?;
+    }
     let (error, is_old) = match recorder::handshake(stream, server_name, timeout).await {
         Ok(served) => return Ok(served),
         Err(failed) => (failed.error, failed.is_old),
@@ -167,8 +198,11 @@ async fn ask(
         return Err(error);
     }
     *met = Some(error.clone());
-    let Ok(stream) = connect(address, timeout).await else { return Err(error) };
-    legacy::hello(stream, name).await.ok_or(error)
+    let Ok(mut stream) = connect(to.address, timeout).await else { return Err(error) };
+    if starttls::begin(&mut stream, to.protocol, to.name).await.is_err() {
+        return Err(error);
+    }
+    legacy::hello(stream, to.name).await.ok_or(error)
 }
 
 async fn connect(address: SocketAddr, timeout: Duration) -> Result<TcpStream, TlsError> {

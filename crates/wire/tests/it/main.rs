@@ -5,4 +5,6 @@ mod dns;
 #[cfg(test)]
 mod servers;
 #[cfg(test)]
+mod starttls;
+#[cfg(test)]
 mod tls;
