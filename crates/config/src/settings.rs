@@ -183,6 +183,17 @@ pub enum TargetRecipe {
         /// The prefix it is started with (`-p`), if any.
         prefix: Option<PathBuf>,
     },
+    /// A HAProxy on this machine: its `bind` lines and lists tell which files are used.
+    Haproxy {
+        /// Its configuration file, or the folder of its `*.cfg`.
+        config: PathBuf,
+        /// The program; a bare name is looked up in `PATH`.
+        binary: PathBuf,
+        /// The socket of its runtime API; absent means the one that its configuration says.
+        runtime: Option<PathBuf>,
+        /// The command that makes it read its files again, where the runtime API does not do.
+        reload: Vec<String>,
+    },
 }
 
 /// Paths by which servers know the files already; each becomes a link. `{certificate}` in a path

@@ -11,7 +11,7 @@ use core::net::{IpAddr, SocketAddr};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use crate::words::{ChallengeKind, Identifier, KeyAlgorithm, KeyId, Name, Protocol};
+use crate::words::{ChallengeKind, Identifier, KeyAlgorithm, KeyId, Name, Protocol, Variant};
 
 /// Everything declared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,6 +187,10 @@ pub struct EndpointSpec {
     /// What is spoken before TLS begins.
     #[serde(default, skip_serializing_if = "Protocol::is_tls")]
     pub protocol: Protocol,
+    /// Which kind of leaf is looked at, where the server has one of each; whichever it shows where
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Variant>,
 }
 
 impl fmt::Display for EndpointSpec {
@@ -195,8 +199,11 @@ impl fmt::Display for EndpointSpec {
             write!(f, "{}://", self.protocol.as_str())?;
         }
         write!(f, "{}:{}", self.server_name, self.port)?;
-        match &self.connect_to {
-            Some(origin) => write!(f, " at {origin}"),
+        if let Some(origin) = &self.connect_to {
+            write!(f, " at {origin}")?;
+        }
+        match self.variant {
+            Some(variant) => write!(f, " ({variant})"),
             None => Ok(()),
         }
     }

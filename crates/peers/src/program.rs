@@ -40,6 +40,8 @@ impl Program {
         Self { name: "knsupdate", install: "apt-get install knot-dnsutils" };
     /// The web server.
     pub const NGINX: Self = Self { name: "nginx", install: "apt-get install nginx" };
+    /// The load balancer.
+    pub const HAPROXY: Self = Self { name: "haproxy", install: "apt-get install haproxy" };
     /// The load generator.
     pub const WRK: Self = Self { name: "wrk", install: "apt-get install wrk" };
     /// The EFF's ACME client.

@@ -86,13 +86,13 @@ impl Group {
 
     /// Returns where the leaf lies that is read here, if there is one.
     pub(super) fn leaf(&self, layout: &Layout) -> Result<Option<PathBuf>, Trouble> {
-        let is_leaf = |file| matches!(file, File::Fullchain | File::Cert);
+        let is_leaf = |file| matches!(file, File::Fullchain | File::Cert | File::Combined);
         self.source(layout, is_leaf, File::Fullchain)
     }
 
     /// Returns where the key lies that is read here, if there is one.
     pub(super) fn key(&self, layout: &Layout) -> Result<Option<PathBuf>, Trouble> {
-        self.source(layout, |file| file == File::Key, File::Key)
+        self.source(layout, |file| matches!(file, File::Key | File::Combined), File::Key)
     }
 
     /// What is ours is read where it lies, past links of ours that others could have changed since.

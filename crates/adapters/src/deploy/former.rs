@@ -51,7 +51,7 @@ impl Layout {
         let (Some(folder), Some(name)) = (self.former.clone(), self.folder.file_name()) else {
             return Ok(Vec::new());
         };
-        let former = Self { folder, former: None };
+        let former = Self { folder, former: None, files: self.files };
         if !matches!(former.pointed(CURRENT)?, Pointed::At(_)) {
             return Ok(Vec::new());
         }
@@ -64,7 +64,7 @@ impl Layout {
     /// Returns where a file lies that is read through the former folder.
     pub(super) fn former_active(&self, file: File) -> Result<Option<PathBuf>, Trouble> {
         let Some(folder) = self.former.clone() else { return Ok(None) };
-        let former = Self { folder, former: None };
+        let former = Self { folder, former: None, files: self.files };
         match former.pointed(CURRENT)? {
             Pointed::Led(name) if self.folder.ends_with(&name) => self.active(CURRENT, file),
             _ => former.active(CURRENT, file),
@@ -78,7 +78,7 @@ impl Layout {
         let mut steps = Vec::new();
         if version != to {
             let mut files = Vec::new();
-            for file in [File::Fullchain, File::Cert, File::Chain, File::Key] {
+            for file in self.files.iter().copied() {
                 // What is not whole is nothing to go back to.
                 let Some((metadata, bytes)) = read(&lender.file(&version, file))? else {
                     return Ok(Vec::new());
@@ -93,7 +93,7 @@ impl Layout {
 
     /// Finds the folder whose bundle is read through this one, and the directory of the bundle.
     fn lender(&self) -> Result<Option<(Self, String)>, Trouble> {
-        let mut at = Self { folder: self.folder.clone(), former: None };
+        let mut at = Self { folder: self.folder.clone(), former: None, files: self.files };
         for _ in 0..MAX_LED {
             match at.pointed(CURRENT)? {
                 Pointed::Led(name) => {

@@ -28,14 +28,14 @@ pub(super) fn stage(
     bundle: &Bundle,
     accesses: Accesses,
 ) -> Result<(), Trouble> {
-    writer.run(&layout.plan_stage(id, contents(bundle, accesses))?)
+    writer.run(&layout.plan_stage(id, contents(bundle, accesses, layout.files))?)
 }
 
 /// Returns the directory of a staged bundle.
 pub(super) fn staged(layout: &Layout, id: BundleId) -> Result<String, Trouble> {
     let version = Layout::version(id);
-    for file in [File::Fullchain, File::Cert, File::Chain, File::Key] {
-        let path = layout.file(&version, file);
+    for file in layout.files {
+        let path = layout.file(&version, *file);
         if walk::file(&path).is_err() {
             return Err(Trouble::NotStaged(path));
         }
@@ -125,7 +125,7 @@ pub(super) fn leaf_before(
         return leaf_at(&layout.file(&previous, File::Fullchain));
     }
     for name in layout.names()?.iter().filter(|name| is_before(name)) {
-        for file in [File::Fullchain, File::Cert] {
+        for file in [File::Fullchain, File::Cert, File::Combined] {
             if let Some(leaf) = leaf_at(&layout.file(name, file))? {
                 return Ok(Some(leaf));
             }
@@ -292,7 +292,7 @@ fn staged_leaves(layout: &Layout) -> Result<Vec<perennial_core::words::Fingerpri
 const MAX_STAGED: usize = 100;
 
 /// Reads the leaf in a file; nothing if there is no file, or no leaf that can be read in it.
-fn leaf_at(path: &Path) -> Result<Option<Arc<LeafFacts>>, Trouble> {
+pub(super) fn leaf_at(path: &Path) -> Result<Option<Arc<LeafFacts>>, Trouble> {
     let Some((_, pem)) = read(path)? else { return Ok(None) };
     // Core hears that there is none: one of ours is written anew, and of somebody else's files is
     // told that no leaf can be read there.

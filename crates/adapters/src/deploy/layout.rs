@@ -45,6 +45,8 @@ pub(super) enum File {
     Chain,
     /// The key.
     Key,
+    /// Leaf, chain and key, for servers that read one file.
+    Combined,
 }
 
 impl File {
@@ -55,6 +57,7 @@ impl File {
             Self::Cert => "cert.pem",
             Self::Chain => "chain.pem",
             Self::Key => "privkey.pem",
+            Self::Combined => "combined.pem",
         }
     }
 }
@@ -66,21 +69,44 @@ pub(super) struct Content {
     pub(super) access: Access,
 }
 
-/// Returns the files of a bundle in the order of writing.
-pub(super) fn contents(bundle: &Bundle, accesses: Accesses) -> Vec<Content> {
+/// The files of every bundle, in the order of writing.
+pub(super) const USUAL: &[File] = &[File::Fullchain, File::Cert, File::Chain, File::Key];
+
+/// Those of one whose server reads one file.
+pub(super) const WITH_COMBINED: &[File] =
+    &[File::Fullchain, File::Cert, File::Chain, File::Key, File::Combined];
+
+/// Returns these files of a bundle, in the order of writing.
+pub(super) fn contents(bundle: &Bundle, accesses: Accesses, files: &[File]) -> Vec<Content> {
     let public = |file, text: &str| Content {
         file,
         bytes: Zeroizing::new(text.as_bytes().to_vec()),
         access: accesses.chain,
     };
     let leaf = terminated(&bundle.leaf_pem);
-    let key = Zeroizing::new(bundle.key_pem.as_bytes().to_vec());
-    vec![
-        public(File::Fullchain, &format!("{leaf}{}", bundle.chain_pem)),
-        public(File::Cert, &leaf),
-        public(File::Chain, &bundle.chain_pem),
-        Content { file: File::Key, bytes: key, access: accesses.key },
-    ]
+    let content = |file: &File| match file {
+        File::Fullchain => public(File::Fullchain, &format!("{leaf}{}", bundle.chain_pem)),
+        File::Cert => public(File::Cert, &leaf),
+        File::Chain => public(File::Chain, &bundle.chain_pem),
+        File::Key => {
+            Content { file: File::Key, bytes: secret(&[&bundle.key_pem]), access: accesses.key }
+        }
+        File::Combined => Content {
+            file: File::Combined,
+            bytes: secret(&[&leaf, &terminated(&bundle.chain_pem), &bundle.key_pem]),
+            access: accesses.key,
+        },
+    };
+    files.iter().map(content).collect()
+}
+
+/// Joins texts of which one is secret, without leaving a copy behind.
+fn secret(parts: &[&str]) -> Zeroizing<Vec<u8>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
+    for part in parts {
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    bytes
 }
 
 fn terminated(pem: &str) -> String {
@@ -108,6 +134,8 @@ pub(super) struct Layout {
     /// The folder it had under the name by which it was declared before, if it was renamed. Servers
     /// may still read there: its `current` is made to lead to ours.
     pub(super) former: Option<PathBuf>,
+    /// The files of each bundle.
+    pub(super) files: &'static [File],
 }
 
 impl Layout {
@@ -119,7 +147,7 @@ impl Layout {
         if !is_folder(certificate.as_str()) {
             return Err(Trouble::Name(certificate.clone()));
         }
-        Ok(Self { folder: dir.join(certificate.as_str()), former: None })
+        Ok(Self { folder: dir.join(certificate.as_str()), former: None, files: USUAL })
     }
 
     /// Returns the name of a bundle's directory.
@@ -321,7 +349,10 @@ impl Layout {
 
 /// Plans to remove a directory and its files, the key first.
 fn plan_remove(path: &Path, mut files: Vec<PathBuf>) -> Vec<Step> {
-    let is_key = |file: &PathBuf| file.file_name().is_some_and(|name| name == File::Key.name());
+    let is_key = |file: &PathBuf| {
+        let name = file.file_name().unwrap_or_default();
+        name == File::Key.name() || name == File::Combined.name()
+    };
     files.sort();
     files.dedup();
     files.sort_by_key(|file| !is_key(file));

@@ -10,14 +10,16 @@
 //! | `Validate` | nothing | checks again |
 //! | `Activate` | the old bundle active, or the new one and the server not told | tells it again |
 //!
-//! Two recipes: [`FilesSettings`], a directory with optional fixed paths and commands, and
-//! [`NginxSettings`], which reads nginx's configuration to know which files serve which names.
-//! Neither edits a server's configuration. Both keep one act at a time per target.
+//! Three recipes: [`FilesSettings`], a directory with optional fixed paths and commands;
+//! [`NginxSettings`] and [`HaproxySettings`], which read their server's configuration to know which
+//! files serve which names. None edits a server's configuration. All keep one act at a time per
+//! target.
 
 mod access;
 mod door;
 mod files;
 mod former;
+mod haproxy;
 mod install;
 mod layout;
 mod nginx;
@@ -30,15 +32,18 @@ mod walk;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use perennial_core::action::{ActKind, AskKind, Fact, Outcome, Reply};
-use perennial_core::words::{Failure, Name};
+use perennial_core::words::{Failure, Identifier, Name, Variant};
 use perennial_wire::clock::Clock;
 use perennial_wire::shelf::Shelf;
 
 pub use access::AccessSettings;
 pub use files::{FilesSettings, PublicPaths};
+pub use haproxy::HaproxySettings;
 pub use nginx::NginxSettings;
 #[cfg(feature = "fuzzing")]
 pub use nginx::read_config as read_nginx_config;
@@ -53,6 +58,36 @@ pub enum TargetSettings {
     Files(FilesSettings),
     /// An nginx on this machine.
     Nginx(NginxSettings),
+    /// A HAProxy on this machine.
+    Haproxy(HaproxySettings),
+}
+
+/// What a certificate is for, to those recipes that read which server serves which names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Covers {
+    /// Its names.
+    pub identifiers: Arc<[Identifier]>,
+    /// Which clients its leaf is for.
+    pub variant: Variant,
+}
+
+impl Covers {
+    /// Returns whether a leaf for its names is accepted for a name, as a server is configured with it.
+    fn covers(&self, name: &str) -> bool {
+        let wanted = Identifier::new(name);
+        wanted.is_ok_and(|name| self.identifiers.iter().any(|own| own.covers(&name)))
+    }
+
+    /// Returns whether it is for the same names in the other variant.
+    fn is_sibling_of(&self, other: &Self) -> bool {
+        self.identifiers == other.identifiers && self.variant != other.variant
+    }
+}
+
+/// Returns whether a path lies in a certificate's folder as servers read it, or is a link into it.
+fn leads_into(path: &Path, folder: &Path) -> bool {
+    path.starts_with(folder.join(layout::CURRENT))
+        || fs::read_link(path).is_ok_and(|to| to.starts_with(folder))
 }
 
 /// All targets, by name.

@@ -12,8 +12,9 @@ use tokio::task::spawn_blocking;
 use super::TargetSettings;
 use super::access::AccessSettings;
 use super::door::Read;
+use super::haproxy::{Haproxy, Untold};
 use super::install::{self, Switched, Writing};
-use super::layout::{CURRENT, File, Layout};
+use super::layout::{CURRENT, File, Layout, WITH_COMBINED};
 use super::nginx::Nginx;
 use super::step::Writer;
 use super::trouble::{Aftermath, Trouble};
@@ -66,6 +67,12 @@ impl Target {
                 let trial = nginx.trial(&layout, &version)?;
                 run(&trial.program, Trouble::check).await
             }
+            TargetSettings::Haproxy(settings) => {
+                let haproxy = Haproxy::new(settings);
+                run(&haproxy.check(), Trouble::check).await?;
+                let trial = haproxy.trial(&layout, &version)?;
+                run(&trial.program, Trouble::check).await
+            }
         }
     }
 
@@ -84,20 +91,18 @@ impl Target {
                 move || install::switch(&mut Writer::default(), &layout, id, &groups, take_over);
             spawn_blocking(switch).await??
         };
-        let (check, reload) = self.commands(certificate, &layout);
-        if let Some(check) = check
+        if let Some(check) = self.check()
             && let Err(error) = check.run(&[]).await
         {
             let after = self.go_back(&layout, switched).await?;
             return Err(Trouble::Check { error, after: Some(after) });
         }
-        if let Some(reload) = &reload
-            && let Err(error) = reload.run(&[]).await
-        {
+        if let Err(Untold { error, refused }) = self.tell(certificate, &layout).await {
             let after = self.go_back(&layout, switched).await?;
-            let untold = after == Aftermath::RolledBack && reload.run(&[]).await.is_err();
+            let untold =
+                after == Aftermath::RolledBack && self.tell(certificate, &layout).await.is_err();
             let after = if untold { Aftermath::RolledBackUntold } else { after };
-            return Err(Trouble::Reload { error, after });
+            return Err(Trouble::Reload { error, refused, after });
         }
         // The new bundle is active: what could not be removed of the past does not undo that. The
         // next look tells of it.
@@ -114,6 +119,7 @@ impl Target {
         let take_over = match &self.settings {
             TargetSettings::Files(files) => files.take_over,
             TargetSettings::Nginx(nginx) => nginx.take_over,
+            TargetSettings::Haproxy(haproxy) => haproxy.take_over,
         };
         let free = self.writing.try_lock();
         let writing = if free.is_ok() { Writing::Nobody } else { Writing::Somebody };
@@ -138,18 +144,29 @@ impl Target {
         spawn_blocking(back).await?
     }
 
-    /// Returns what to run after the switch: a check of the whole, and what tells the server.
-    fn commands(&self, certificate: &Name, layout: &Layout) -> (Option<Program>, Option<Program>) {
+    /// Returns the check of the whole after the switch.
+    fn check(&self) -> Option<Program> {
         match &self.settings {
-            TargetSettings::Files(files) => {
-                let about = |reload| concerning(reload, certificate, layout, CURRENT);
-                (None, files.reload.as_ref().map(about))
-            }
-            TargetSettings::Nginx(settings) => {
-                let nginx = Nginx::new(settings);
-                (Some(nginx.check()), Some(nginx.reload()))
-            }
+            TargetSettings::Files(_) => None,
+            TargetSettings::Nginx(settings) => Some(Nginx::new(settings).check()),
+            TargetSettings::Haproxy(settings) => Some(Haproxy::new(settings).check()),
         }
+    }
+
+    /// Tells the server of what lies there now.
+    async fn tell(&self, certificate: &Name, layout: &Layout) -> Result<(), Untold> {
+        let reload = match &self.settings {
+            TargetSettings::Files(files) => {
+                let Some(reload) = &files.reload else { return Ok(()) };
+                concerning(reload, certificate, layout, CURRENT)
+            }
+            TargetSettings::Nginx(settings) => Nginx::new(settings).reload(),
+            TargetSettings::Haproxy(settings) => {
+                return Haproxy::new(settings).tell(certificate).await;
+            }
+        };
+        let told = reload.run(&[]).await;
+        told.map(|_said| ()).map_err(|error| Untold { error, refused: None })
     }
 
     async fn read(&self, certificate: &Name, take_over: bool) -> Result<Read, Trouble> {
@@ -163,6 +180,12 @@ impl Target {
                 let certificate = certificate.clone();
                 spawn_blocking(move || nginx.read(&certificate, &layout, take_over)).await?
             }
+            TargetSettings::Haproxy(settings) => {
+                let haproxy = Haproxy::new(settings);
+                let layout = self.layout(certificate)?;
+                let certificate = certificate.clone();
+                spawn_blocking(move || haproxy.read(&certificate, &layout, take_over)).await?
+            }
         }
     }
 
@@ -170,8 +193,12 @@ impl Target {
         let (dir, former) = match &self.settings {
             TargetSettings::Files(files) => (&files.dir, &files.former),
             TargetSettings::Nginx(nginx) => (&nginx.dir, &nginx.former),
+            TargetSettings::Haproxy(haproxy) => (&haproxy.dir, &haproxy.former),
         };
-        let layout = Layout::new(dir, certificate)?;
+        let mut layout = Layout::new(dir, certificate)?;
+        if matches!(self.settings, TargetSettings::Haproxy(_)) {
+            layout.files = WITH_COMBINED;
+        }
         match former.get(certificate) {
             Some(was) => layout.renamed_from(dir, was),
             None => Ok(layout),
@@ -182,6 +209,7 @@ impl Target {
         match &self.settings {
             TargetSettings::Files(files) => &files.access,
             TargetSettings::Nginx(nginx) => &nginx.access,
+            TargetSettings::Haproxy(haproxy) => &haproxy.access,
         }
     }
 }

@@ -39,15 +39,12 @@ pub(super) enum Trouble {
     NotStaged(PathBuf),
     #[error("`{}` line {line}: {reason}", path.display())]
     Config { path: PathBuf, line: usize, reason: String },
-    #[error(
-        "`{}` is also used by the server block of {other}, which this certificate does not cover",
-        path.display()
-    )]
+    #[error("`{}` is also used by {other}, which this certificate does not cover", path.display())]
     Shared { path: PathBuf, other: String },
     #[error("the check failed: {error}{}", after.as_ref().map_or("", aftermath))]
     Check { error: ProgramError, after: Option<Aftermath> },
-    #[error("telling the server failed: {error}{}", aftermath(after))]
-    Reload { error: ProgramError, after: Aftermath },
+    #[error("telling the server failed: {error}{}{}", before(refused), aftermath(after))]
+    Reload { error: ProgramError, refused: Option<String>, after: Aftermath },
 }
 
 /// What was done after the server could not be told.
@@ -59,6 +56,11 @@ pub(super) enum Aftermath {
     RolledBackUntold,
     /// The new bundle stays: there was none before, it has expired, or nothing was switched.
     Kept,
+}
+
+/// Says what was tried before the server was told by a command.
+fn before(refused: &Option<String>) -> String {
+    refused.as_ref().map_or_else(String::new, |refused| format!(" (at run time: {refused})"))
 }
 
 const fn aftermath(after: &Aftermath) -> &'static str {
@@ -179,6 +181,7 @@ mod tests {
             (
                 Trouble::Reload {
                     error: ProgramError::Status { program: program(), status, said: said() },
+                    refused: None,
                     after: Aftermath::RolledBack,
                 },
                 Refused,

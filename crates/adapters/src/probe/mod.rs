@@ -22,11 +22,11 @@ use std::time::Duration;
 use perennial_core::action::{AskKind, Reply};
 use perennial_core::decide::LOOK_WITHIN;
 use perennial_core::intent::EndpointSpec;
-use perennial_core::words::{Doubts, Failure, Handshake, Identifier, Protocol, Sight};
+use perennial_core::words::{Doubts, Failure, Handshake, Identifier, Sight};
 use perennial_wire::clock::Clock;
 use perennial_wire::dns::{DnsError, Resolver};
 use perennial_wire::revocation::{Revocations, TOLD_WITHIN};
-use perennial_wire::tls::{Served, Stores, TlsError, handshake_by, judge_handshake};
+use perennial_wire::tls::{Manner, Served, Stores, TlsError, handshake_as, judge_handshake};
 use perennial_wire::x509::CertificateDer;
 
 use tokio::sync::Semaphore;
@@ -145,8 +145,9 @@ impl Probe {
         }
         let found = self.addresses(endpoint).await;
         let found = found.map_err(|trouble| failure(&attempted(), &trouble))?;
+        let manner = Manner { protocol: endpoint.protocol, variant: endpoint.variant };
         let (met, tlsa) = tokio::join!(
-            self.meet(&found.addresses, name, endpoint.protocol),
+            self.meet(&found.addresses, name, manner),
             tlsa::look_up(&self.resolver, name, endpoint.port, self.timeout)
         );
         // What one address sends may complete what another one leaves out.
@@ -184,7 +185,7 @@ impl Probe {
         &self,
         addresses: &[SocketAddr],
         name: &Identifier,
-        protocol: Protocol,
+        manner: Manner,
     ) -> Vec<(SocketAddr, Result<Served, TlsError>)> {
         let mut meeting = JoinSet::new();
         for address in addresses.iter().copied() {
@@ -195,7 +196,7 @@ impl Probe {
                 else {
                     return (address, Err(TlsError::NoTurn));
                 };
-                (address, handshake_by(protocol, address, &name, timeout).await)
+                (address, handshake_as(manner, address, &name, timeout).await)
             });
         }
         let mut met = meeting.join_all().await;

@@ -1,4 +1,4 @@
-use perennial_core::words::{Blame, FailureKind};
+use perennial_core::words::{Blame, FailureKind, Protocol, Variant};
 
 use super::*;
 
@@ -9,6 +9,7 @@ fn endpoint(connect_to: Option<&str>) -> EndpointSpec {
         port: 443,
         serves: perennial_core::intent::Serves::Ours,
         protocol: perennial_core::words::Protocol::Tls,
+        variant: None,
     }
 }
 
@@ -67,4 +68,6 @@ fn an_endpoint_is_named_with_where_it_is_looked_at() {
     assert_eq!(by(Protocol::Smtp, 25), "shop.test:25");
     assert_eq!(by(Protocol::Smtp, 2525), "smtp://shop.test:2525");
     assert_eq!(by(Protocol::Tls, 25), "tls://shop.test:25");
+    let of_one = EndpointSpec { variant: Some(Variant::Rsa), ..endpoint(None) };
+    assert_eq!(of_one.to_string(), "shop.test:443 (RSA)");
 }

@@ -81,6 +81,7 @@ fn endpoint(port: u16, connect_to: Option<&str>) -> AskKind {
             port,
             serves: Serves::Ours,
             protocol: perennial_core::words::Protocol::Tls,
+            variant: None,
         },
     }
 }

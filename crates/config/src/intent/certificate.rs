@@ -16,7 +16,7 @@ use super::{Declared, Meaning};
 use crate::raw::{RawCertificate, RawFile, value};
 use crate::source::{Span, Spanned};
 
-const KEYS: [(&str, KeyAlgorithm); 5] = [
+pub(super) const KEYS: [(&str, KeyAlgorithm); 5] = [
     ("ecdsa-p256", KeyAlgorithm::EcdsaP256),
     ("ecdsa-p384", KeyAlgorithm::EcdsaP384),
     ("rsa-2048", KeyAlgorithm::Rsa2048),
@@ -59,8 +59,10 @@ impl Meaning<'_> {
                 self.report.warn(section.key, text, hint);
             }
             seen.insert(spec.identifiers.clone(), name.clone());
+            self.variants(&name, &spec, section, &things.certificates, intent);
             intent.certificates.insert(name, spec);
         }
+        super::variant::tell_apart(intent);
         if raw.certificate.as_ref().is_none_or(|named| named.value.0.is_empty()) {
             let hint = "declare one: [certificate.www], names = [\"www.example.org\"]";
             self.report.warn_whole("no certificate is declared", hint);
@@ -87,7 +89,7 @@ impl Meaning<'_> {
         if targets.is_empty() {
             self.no_targets(name, section);
         }
-        let key = self.word(&raw.key, "kind of key", &KEYS);
+        let keys = self.keys(raw);
         let rotation = self.word(&raw.rotation, "rotation", &ROTATIONS);
         let endpoints = self.endpoints(section, &names);
         let mut identifiers: Vec<Identifier> = names.iter().map(|(name, _)| name.clone()).collect();
@@ -99,8 +101,8 @@ impl Meaning<'_> {
             solvers: solvers.into(),
             targets: targets.into(),
             endpoints: endpoints.into(),
-            key: key.unwrap_or_default(),
-            key_chosen: key.is_some(),
+            key: keys.first().copied().unwrap_or_default(),
+            key_chosen: !keys.is_empty(),
             pins: self.pins(raw),
             rotation: rotation.unwrap_or_default(),
             renew_before: self.renew_before(raw),

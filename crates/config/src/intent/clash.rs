@@ -246,7 +246,8 @@ fn written<'a>(target: &'a str, paths: &'a FilePaths, raw: &'a RawTarget) -> Vec
 
 /// Returns the folder of a target, and where the file says it.
 fn folder<'a>(target: &'a str, path: &'a PathBuf, section: &Spanned<RawTarget>) -> Written<'a> {
-    let said = section.value.files.as_ref().or(section.value.nginx.as_ref());
+    let said = &section.value;
+    let said = said.files.as_ref().or(said.nginx.as_ref()).or(said.haproxy.as_ref());
     Written { target, key: "files", path, at: said.map_or(section.key, |field| field.span) }
 }
 
@@ -257,13 +258,18 @@ fn is_fixed(path: &Path) -> bool {
 /// Returns whether two certificates with an endpoint in common may both be seen there: one of each
 /// kind of key, or each at addresses of its own.
 fn may_both_be_seen(one: &CertificateSpec, other: &CertificateSpec, intent: &Intent) -> bool {
+    // Of certificates for the same names another message tells.
+    one.identifiers == other.identifiers
+        || one.key.variant() != other.key.variant()
+        || are_apart(one, other, intent)
+}
+
+/// Returns whether two certificates are each served at addresses of their own.
+pub(super) fn are_apart(one: &CertificateSpec, other: &CertificateSpec, intent: &Intent) -> bool {
     let says = |spec: &CertificateSpec| {
         let sites = |name: &Name| intent.targets.get(name).is_some_and(|t| !t.serves_at.is_empty());
         !spec.targets.is_empty() && spec.targets.iter().all(sites)
     };
-    let apart = !one.targets.iter().any(|target| other.targets.contains(target));
-    // Of certificates for the same names another message tells.
-    one.identifiers == other.identifiers
-        || one.key != other.key
-        || (apart && says(one) && says(other))
+    let shares = one.targets.iter().any(|target| other.targets.contains(target));
+    !shares && says(one) && says(other)
 }

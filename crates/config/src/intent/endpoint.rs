@@ -170,5 +170,12 @@ impl Said {
 
 const fn endpoint(server_name: Identifier, port: u16) -> EndpointSpec {
     let protocol = Protocol::Tls;
-    EndpointSpec { server_name, connect_to: None, port, serves: Serves::Ours, protocol }
+    EndpointSpec {
+        server_name,
+        connect_to: None,
+        port,
+        serves: Serves::Ours,
+        protocol,
+        variant: None,
+    }
 }

@@ -16,6 +16,7 @@ mod name;
 mod site;
 mod solver;
 mod target;
+mod variant;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
@@ -245,7 +246,15 @@ impl Meaning<'_> {
         what: &str,
         known: &[(&str, T)],
     ) -> Option<T> {
-        let field = field.as_ref()?;
+        self.known_word(field.as_ref()?, what, known)
+    }
+
+    fn known_word<T: Copy>(
+        &mut self,
+        field: &Spanned<String>,
+        what: &str,
+        known: &[(&str, T)],
+    ) -> Option<T> {
         let found = known.iter().find(|(word, _)| *word == field.value);
         if found.is_none() {
             let words = known.iter().map(|(word, _)| *word);

@@ -30,17 +30,25 @@ impl Meaning<'_> {
         let raw = &section.value;
         let mode = self.mode(raw);
         let nginx = raw.nginx.as_ref().map(|nginx| self.path(nginx));
+        let haproxy = raw.haproxy.as_ref().map(|haproxy| self.path(haproxy));
+        if let (Some(_), Some(field)) = (&nginx, &raw.haproxy) {
+            let hint = "one target is one server: declare another for the other";
+            self.report.error(field.key, "a target is `nginx` or `haproxy`", hint);
+        }
         let dir = raw.files.as_ref().map(|files| self.path(files));
         let dir = dir.or_else(|| nginx.as_deref().map(beside_nginx));
+        let dir = dir.or_else(|| haproxy.as_deref().map(beside_haproxy));
         let Some(dir) = dir else {
             let text = format!("target `{name}` has no place");
-            let hint = "write files = \"/etc/ssl/perennial\", or nginx = \"/etc/nginx\"";
+            let hint = "write files = \"/etc/ssl/perennial\", nginx = \"/etc/nginx\" or haproxy = \
+                        \"/etc/haproxy/haproxy.cfg\"";
             self.report.error(section.key, text, hint);
             return None;
         };
-        let (recipe, validates) = match nginx {
-            Some(config) => (self.nginx(config, raw), true),
-            None => (self.files(name, section), raw.validate.is_some()),
+        let (recipe, validates) = match (nginx, haproxy) {
+            (Some(config), _) => (self.nginx(config, raw), true),
+            (None, Some(config)) => (self.haproxy(config, raw), true),
+            (None, None) => (self.files(name, section), raw.validate.is_some()),
         };
         let spec = TargetSpec {
             take_over: flag(&raw.take_over),
@@ -63,9 +71,32 @@ impl Meaning<'_> {
             let why = "it is validated by `nginx -t` and told by `nginx -s reload`";
             self.misplaced_key(name, field, "nginx", why);
         }
+        self.misplaced_key("runtime", &raw.runtime, "nginx", "only HAProxy has a runtime API");
         let binary = raw.binary.as_ref().map_or("nginx", |binary| binary.value.as_str());
         let prefix = raw.prefix.as_ref().map(|prefix| self.path(prefix));
         TargetRecipe::Nginx { config, binary: PathBuf::from(binary), prefix }
+    }
+
+    fn haproxy(&mut self, config: PathBuf, raw: &RawTarget) -> TargetRecipe {
+        let paths = [("fullchain", &raw.fullchain), ("cert", &raw.cert)];
+        let paths = paths.into_iter().chain([("chain", &raw.chain), ("key", &raw.key)]);
+        for (name, field) in paths {
+            let why = "its `bind` lines tell which files are used";
+            self.misplaced_key(name, field, "haproxy", why);
+        }
+        let why = "it is validated by `haproxy -c`";
+        self.misplaced_key("validate", &raw.validate, "haproxy", why);
+        self.misplaced_key("prefix", &raw.prefix, "haproxy", "only nginx has a prefix");
+        let binary = raw.binary.as_ref().map_or("haproxy", |binary| binary.value.as_str());
+        let runtime = raw.runtime.as_ref().map(|runtime| self.path(runtime));
+        let usual = || ["systemctl", "reload", "haproxy"].map(String::from).to_vec();
+        let reload = raw.reload.as_ref().map(|command| self.command(command));
+        TargetRecipe::Haproxy {
+            config,
+            binary: PathBuf::from(binary),
+            runtime,
+            reload: reload.unwrap_or_else(usual),
+        }
     }
 
     fn files(&mut self, name: &Name, section: &Spanned<RawTarget>) -> TargetRecipe {
@@ -73,6 +104,8 @@ impl Meaning<'_> {
         for (name, field) in [("binary", &raw.binary), ("prefix", &raw.prefix)] {
             self.misplaced_key(name, field, "files", "write nginx = \"/etc/nginx\" as well");
         }
+        let why = "write haproxy = \"/etc/haproxy/haproxy.cfg\" as well";
+        self.misplaced_key("runtime", &raw.runtime, "files", why);
         let mut path = |field: &Option<Spanned<String>>| field.as_ref().map(|f| self.path(f));
         let paths = FilePaths {
             fullchain: path(&raw.fullchain),
@@ -143,6 +176,13 @@ impl Meaning<'_> {
             }
         }
     }
+}
+
+/// Returns where the bundles lie for a HAProxy with this configuration file or folder.
+fn beside_haproxy(config: &Path) -> PathBuf {
+    let is_file = config.extension().is_some_and(|extension| extension == "cfg");
+    let folder = if is_file { config.parent().unwrap_or(config) } else { config };
+    folder.join("perennial")
 }
 
 /// Returns where the bundles lie for an nginx with this configuration file or folder.

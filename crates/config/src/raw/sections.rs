@@ -124,8 +124,12 @@ section! {
         "files" files: String,
         /// nginx's configuration file or folder: its server blocks tell which files are used.
         "nginx" nginx: String,
-        /// The nginx program.
+        /// HAProxy's configuration file or folder: its `bind` lines tell which files are used.
+        "haproxy" haproxy: String,
+        /// The program of nginx or HAProxy.
         "binary" binary: String,
+        /// The socket of HAProxy's runtime API.
+        "runtime" runtime: String,
         /// The prefix that nginx is started with (`nginx -p`).
         "prefix" prefix: String,
         /// A path by which a server knows the file of leaf and chain.
@@ -168,8 +172,8 @@ section! {
         "targets" targets: OneOrMany,
         /// Where clients meet the names.
         "endpoints" endpoints: Endpoints,
-        /// The kind of key.
-        "key" key: String,
+        /// The kind of key, or two: one for clients that take ECDSA, one for those that take RSA.
+        "key" key: OneOrMany,
         /// Whether each leaf gets a new key: `rotate` or `reuse`.
         "rotation" rotation: String,
         /// Keys that clients pin, as `sha256/` and the digest of the key in base64.

@@ -7,7 +7,7 @@ use perennial_config::{
     HostPort, Loaded, Secret, SolverSettings, Source, TargetRecipe, TsigAlgorithm, render,
     understand,
 };
-use perennial_core::intent::{EndpointSpec, IssuerKind, KeyRotation, Serves};
+use perennial_core::intent::{CertificateSpec, EndpointSpec, IssuerKind, KeyRotation, Serves};
 use perennial_core::words::{ChallengeKind, Identifier, KeyAlgorithm, Name, Protocol};
 
 fn meaning(text: &str) -> Loaded {
@@ -54,6 +54,7 @@ fn the_smallest_file_needs_seven_lines() {
         port: 443,
         serves: Serves::Ours,
         protocol: Protocol::Tls,
+        variant: None,
     };
     assert_eq!(*www.endpoints, [expected]);
     let listen: Vec<String> =
@@ -214,4 +215,81 @@ fn a_ca_that_asks_for_no_challenge_needs_no_solver() {
         "#,
     );
     assert_eq!(render(&loaded.warnings), "");
+}
+
+#[test]
+fn two_keys_are_two_certificates_each_looked_for_by_its_own_clients() {
+    let intent = meaning(
+        r#"
+        [issuer.mine]
+        directory = "http://127.0.0.1:14000/dir"
+        kind = "private"
+        [target.web]
+        nginx = "/etc/nginx"
+        [certificate.www]
+        names = ["www.example.org"]
+        solvers = []
+        targets = ["web"]
+        endpoints = ["www.example.org", { name = "www.example.org", connect_to = "192.0.2.1", serves = "foreign" }]
+        key = ["rsa-3072", "ecdsa-p384"]
+        was = "shop"
+        [certificate.api]
+        names = ["api.example.org"]
+        solvers = []
+        targets = ["web"]
+        "#,
+    )
+    .intent;
+    let names: Vec<&str> = intent.certificates.keys().map(Name::as_str).collect();
+    assert_eq!(names, ["api", "www", "www-ecdsa"]);
+    let (www, other) =
+        (&intent.certificates[&Name::new("www")], &intent.certificates[&Name::new("www-ecdsa")]);
+    assert_eq!((www.key, other.key), (KeyAlgorithm::Rsa3072, KeyAlgorithm::EcdsaP384));
+    assert!(www.key_chosen && other.key_chosen);
+    assert_eq!(other.was, Some(Name::new("shop-ecdsa")));
+    assert_eq!((&www.identifiers, &www.targets), (&other.identifiers, &other.targets));
+    let met = |spec: &CertificateSpec| {
+        let met = spec.endpoints.iter().map(ToString::to_string);
+        met.collect::<Vec<_>>()
+    };
+    let foreign = String::from("www.example.org:443 at 192.0.2.1");
+    assert_eq!(met(www), [String::from("www.example.org:443 (RSA)"), foreign.clone()]);
+    assert_eq!(met(other), [String::from("www.example.org:443 (ECDSA)"), foreign]);
+    assert_eq!(met(&intent.certificates[&Name::new("api")]), ["api.example.org:443"]);
+}
+
+#[test]
+fn certificates_of_both_variants_are_told_apart_where_they_meet_and_nowhere_else() {
+    let met = |sites: [&str; 2]| {
+        let text = format!(
+            r#"
+            [issuer.mine]
+            directory = "http://127.0.0.1:14000/dir"
+            kind = "private"
+            [target.one]
+            nginx = "/etc/one"
+            {}
+            [target.two]
+            nginx = "/etc/two"
+            {}
+            [certificate.old]
+            names = ["www.example.org"]
+            solvers = []
+            targets = ["one"]
+            key = "rsa-2048"
+            [certificate.new]
+            names = ["www.example.org", "example.org"]
+            solvers = []
+            targets = ["two"]
+            "#,
+            sites[0], sites[1]
+        );
+        let intent = meaning(&text).intent;
+        let all = intent.certificates.values().flat_map(|spec| &spec.endpoints);
+        all.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let told = ["www.example.org:443 (ECDSA)", "example.org:443", "www.example.org:443 (RSA)"];
+    assert_eq!(met(["", ""]), told);
+    let apart = ["serves_at = [\"192.0.2.1\"]", "serves_at = [\"192.0.2.2\"]"];
+    assert_eq!(met(apart), ["www.example.org:443", "example.org:443", "www.example.org:443"]);
 }

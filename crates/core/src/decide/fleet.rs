@@ -80,6 +80,7 @@ fn spec(names: &[&str], targets: &[(&str, &[u8])]) -> CertificateSpec {
         port: 443,
         serves: Serves::Ours,
         protocol: crate::words::Protocol::Tls,
+        variant: None,
     };
     CertificateSpec {
         endpoints: identifiers.iter().filter(|name| !name.is_wildcard()).map(endpoint).collect(),

@@ -475,6 +475,7 @@ mod tests {
                 port: 443,
                 serves: Serves::Ours,
                 protocol: crate::words::Protocol::Tls,
+                variant: None,
             },
         };
         let mut asks = Asks::default();

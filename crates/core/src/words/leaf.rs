@@ -155,6 +155,35 @@ impl KeyAlgorithm {
             Self::Rsa4096 => KeyKind::Rsa { bits: 4096 },
         }
     }
+
+    /// Returns which clients a leaf for such a key is for.
+    #[must_use]
+    pub const fn variant(self) -> Variant {
+        match self {
+            Self::EcdsaP256 | Self::EcdsaP384 => Variant::Ecdsa,
+            Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => Variant::Rsa,
+        }
+    }
+}
+
+/// Which clients a leaf is for, where a server has one for each: those that take ECDSA, and those
+/// that take nothing but RSA. A server shows one leaf of a variant for one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Variant {
+    /// ECDSA, on whichever curve.
+    Ecdsa,
+    /// RSA, however long.
+    Rsa,
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ecdsa => "ECDSA",
+            Self::Rsa => "RSA",
+        })
+    }
 }
 
 /// What is learnt when a key is made.
@@ -239,6 +268,18 @@ pub enum KeyKind {
     Ed25519,
     /// Something else.
     Other,
+}
+
+impl KeyKind {
+    /// Returns which clients a leaf for such a key is for, where that is known.
+    #[must_use]
+    pub const fn variant(self) -> Option<Variant> {
+        match self {
+            Self::EcdsaP256 | Self::EcdsaP384 => Some(Variant::Ecdsa),
+            Self::Rsa { .. } => Some(Variant::Rsa),
+            Self::Ed25519 | Self::Other => None,
+        }
+    }
 }
 
 impl fmt::Display for KeyKind {

@@ -24,6 +24,7 @@ pub use challenge::{Answer, ChallengeKind, Place, Showing};
 pub use failure::{Blame, Failure, FailureKind};
 pub use leaf::{
     BundleId, Fingerprint, KeyAlgorithm, KeyFacts, KeyId, KeyKind, LeafFacts, Link, Slot, Traits,
+    Variant,
 };
 pub use name::{Identifier, IdentifierError, Name};
 pub use objection::Objection;

@@ -76,6 +76,7 @@ impl Story {
             port: 443,
             serves: perennial_core::intent::Serves::Ours,
             protocol: perennial_core::words::Protocol::Tls,
+            variant: None,
         };
         let mut spec = CertificateSpec {
             identifiers: [Identifier::new("site.test").unwrap()].into(),

@@ -19,7 +19,8 @@ use perennial_adapters::challenge::{
     WebrootSettings,
 };
 use perennial_adapters::deploy::{
-    AccessSettings, FilesSettings, NginxSettings, PublicPaths, TargetSettings, Targets,
+    AccessSettings, Covers, FilesSettings, HaproxySettings, NginxSettings, PublicPaths,
+    TargetSettings, Targets,
 };
 use perennial_adapters::dns::{PlaceSettings, Places};
 use perennial_adapters::probe::Probe;
@@ -29,7 +30,7 @@ use perennial_config::{
 };
 use perennial_core::intent::{CertificateSpec, Intent};
 use perennial_core::state::State;
-use perennial_core::words::{Identifier, Name};
+use perennial_core::words::Name;
 use perennial_store::{Unseal, Vault};
 use perennial_wire::dns::{Resolver, Tsig, TsigAlgorithm};
 use perennial_wire::http::{Http, Plaintext, Roots as HttpRoots, Settings as HttpSettings};
@@ -298,6 +299,25 @@ fn targets(intent: &Intent, settings: &Settings) -> BTreeMap<Name, TargetSetting
                     reload: program(reload.as_deref()),
                 })
             }
+            TargetRecipe::Haproxy { config, binary, runtime, reload } => {
+                TargetSettings::Haproxy(HaproxySettings {
+                    config: config.clone(),
+                    binary: binary.clone(),
+                    runtime: runtime.clone(),
+                    reload: Program {
+                        path: reload.first().map(Into::into).unwrap_or_default(),
+                        args: reload.iter().skip(1).cloned().collect(),
+                        env: BTreeMap::new(),
+                        limit: COMMAND_LIMIT,
+                    },
+                    dir,
+                    former,
+                    access,
+                    take_over,
+                    certificates: certificates_of(intent, name),
+                    limit: COMMAND_LIMIT,
+                })
+            }
             TargetRecipe::Nginx { config, binary, prefix } => {
                 TargetSettings::Nginx(NginxSettings {
                     config: config.clone(),
@@ -326,9 +346,13 @@ fn former_names(intent: &Intent) -> BTreeMap<Name, Name> {
     intent.certificates.iter().filter_map(was).collect()
 }
 
-fn certificates_of(intent: &Intent, target: &Name) -> BTreeMap<Name, Arc<[Identifier]>> {
+fn certificates_of(intent: &Intent, target: &Name) -> BTreeMap<Name, Covers> {
     let takes = intent.certificates.iter().filter(|(_, spec)| spec.targets.contains(target));
-    takes.map(|(name, spec)| (name.clone(), spec.identifiers.clone())).collect()
+    let covers = |(name, spec): (&Name, &CertificateSpec)| {
+        let (identifiers, variant) = (spec.identifiers.clone(), spec.key.variant());
+        (name.clone(), Covers { identifiers, variant })
+    };
+    takes.map(covers).collect()
 }
 
 /// Clients of names that a private CA may issue for trust its roots too.

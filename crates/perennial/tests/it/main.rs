@@ -23,4 +23,5 @@ mod secrets;
 mod service;
 mod serving;
 mod tidy;
+mod variants;
 mod world;

@@ -90,6 +90,7 @@ impl Scenario {
             port: 443,
             serves: Serves::Ours,
             protocol: perennial_core::words::Protocol::Tls,
+            variant: None,
         });
         let spec = CertificateSpec {
             endpoints: endpoints.collect(),

@@ -23,7 +23,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use perennial_core::words::{Identifier, Protocol};
+use perennial_core::words::{Identifier, Protocol, Variant};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time;
@@ -126,7 +126,7 @@ pub enum TlsError {
     Refused(String),
 }
 
-/// Makes one fresh handshake with one address where TLS begins at once, as [`handshake_by`].
+/// Makes one fresh handshake with one address where TLS begins at once, as [`handshake_as`].
 ///
 /// # Errors
 ///
@@ -136,7 +136,31 @@ pub async fn handshake(
     name: &Identifier,
     timeout: Duration,
 ) -> Result<Served, TlsError> {
-    handshake_by(Protocol::Tls, address, name, timeout).await
+    handshake_as(Manner::default(), address, name, timeout).await
+}
+
+/// Makes one after what the protocol has to be said before, as [`handshake_as`].
+///
+/// # Errors
+///
+/// Returns why no chain was seen.
+pub async fn handshake_by(
+    protocol: Protocol,
+    address: SocketAddr,
+    name: &Identifier,
+    timeout: Duration,
+) -> Result<Served, TlsError> {
+    handshake_as(Manner { protocol, variant: None }, address, name, timeout).await
+}
+
+/// How a server is met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// What is spoken before TLS begins.
+    pub protocol: Protocol,
+    /// Which leaves alone are taken, if not all: a server that has one of each variant shows that one.
+    /// It is not asked again as a server of the past.
+    pub variant: Option<Variant>,
 }
 
 /// Makes one fresh handshake with one address, sending `name` (unless it is an IP address, for which
@@ -148,8 +172,8 @@ pub async fn handshake(
 /// # Errors
 ///
 /// Returns why no chain was seen.
-pub async fn handshake_by(
-    protocol: Protocol,
+pub async fn handshake_as(
+    manner: Manner,
     address: SocketAddr,
     name: &Identifier,
     timeout: Duration,
@@ -159,7 +183,7 @@ pub async fn handshake_by(
     let late =
         || TlsError::Unreachable(format!("no answer within {}", Secs(timeout.saturating_mul(2))));
     let mut met = None;
-    let to = To { protocol, address, name };
+    let to = To { manner, address, name };
     let asking = ask(to, server_name, timeout, &mut met);
     match time::timeout(timeout.saturating_mul(2), asking).await {
         Ok(served) => served,
@@ -170,7 +194,7 @@ pub async fn handshake_by(
 /// Whom a handshake is with.
 #[derive(Clone, Copy)]
 struct To<'a> {
-    protocol: Protocol,
+    manner: Manner,
     address: SocketAddr,
     name: &'a Identifier,
 }
@@ -184,22 +208,28 @@ async fn ask(
     met: &mut Option<TlsError>,
 ) -> Result<Served, TlsError> {
     let mut stream = connect(to.address, timeout).await?;
-    if !to.protocol.is_tls() {
+    if !to.manner.protocol.is_tls() {
         let within = Secs(timeout.saturating_mul(2));
-        let text = format!("connected, but TLS did not begin over {} within {within}", to.protocol);
+        let text =
+            format!("connected, but TLS did not begin over {} within {within}", to.manner.protocol);
         *met = Some(TlsError::NoTls(text));
-        starttls::begin(&mut stream, to.protocol, to.name).await?;
+        starttls::begin(&mut stream, to.manner.protocol, to.name).await?;
     }
-    let (error, is_old) = match recorder::handshake(stream, server_name, timeout).await {
-        Ok(served) => return Ok(served),
-        Err(failed) => (failed.error, failed.is_old),
-    };
+    let (error, is_old) =
+        match recorder::handshake(stream, server_name, to.manner.variant, timeout).await {
+            Ok(served) => return Ok(served),
+            Err(failed) => (failed.error, failed.is_old),
+        };
+    if let Some(variant) = to.manner.variant.filter(|_| is_old) {
+        let text = format!("clients that take {variant} alone are shown no leaf: {error}");
+        return Err(TlsError::Refused(text));
+    }
     if !is_old {
         return Err(error);
     }
     *met = Some(error.clone());
     let Ok(mut stream) = connect(to.address, timeout).await else { return Err(error) };
-    if starttls::begin(&mut stream, to.protocol, to.name).await.is_err() {
+    if starttls::begin(&mut stream, to.manner.protocol, to.name).await.is_err() {
         return Err(error);
     }
     legacy::hello(stream, to.name).await.ok_or(error)

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use perennial_core::words::Variant;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::aws_lc_rs::{self, kx_group};
@@ -16,7 +17,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{
     AlertDescription, ClientConfig, DigitallySignedStruct, DistinguishedName, Error,
-    PeerIncompatible, PeerMisbehaved, SignatureScheme,
+    PeerIncompatible, PeerMisbehaved, SignatureScheme, SupportedCipherSuite,
 };
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -50,9 +51,11 @@ impl Failed {
 pub(super) async fn handshake(
     stream: TcpStream,
     name: ServerName<'static>,
+    variant: Option<Variant>,
     timeout: Duration,
 ) -> Result<Served, Failed> {
-    let recorder = Arc::new(Recorder { provider: provider(), seen: Mutex::default() });
+    let provider = variant.map_or_else(provider, provider_for);
+    let recorder = Arc::new(Recorder { provider, variant, seen: Mutex::default() });
     let config = config(&recorder).map_err(|error| {
         Failed::finally(TlsError::Refused(format!("rustls cannot be set up: {error}")))
     })?;
@@ -215,6 +218,34 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::clone(made)
 }
 
+/// The same, without the suites of TLS 1.2 that another kind of leaf signs.
+fn provider_for(variant: Variant) -> Arc<CryptoProvider> {
+    let all = provider();
+    let fits = |suite: &SupportedCipherSuite| match suite {
+        SupportedCipherSuite::Tls12(suite) => suite.sign.iter().any(|s| is_of(variant, *s)),
+        SupportedCipherSuite::Tls13(_) => true,
+    };
+    let cipher_suites = all.cipher_suites.iter().copied().filter(fits).collect();
+    Arc::new(CryptoProvider { cipher_suites, ..(*all).clone() })
+}
+
+/// Returns whether keys of a variant sign so.
+fn is_of(variant: Variant, scheme: SignatureScheme) -> bool {
+    let is_ecdsa = matches!(
+        scheme,
+        SignatureScheme::ECDSA_NISTP256_SHA256
+            | SignatureScheme::ECDSA_NISTP384_SHA384
+            | SignatureScheme::ECDSA_NISTP521_SHA512
+            | SignatureScheme::ECDSA_SHA1_Legacy
+    );
+    match variant {
+        Variant::Ecdsa => is_ecdsa,
+        Variant::Rsa => {
+            !is_ecdsa && !matches!(scheme, SignatureScheme::ED25519 | SignatureScheme::ED448)
+        }
+    }
+}
+
 fn config(recorder: &Arc<Recorder>) -> Result<ClientConfig, Error> {
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&recorder.provider))
         .with_safe_default_protocol_versions()?
@@ -229,6 +260,8 @@ fn config(recorder: &Arc<Recorder>) -> Result<ClientConfig, Error> {
 #[derive(Debug)]
 struct Recorder {
     provider: Arc<CryptoProvider>,
+    /// Which leaves alone are taken, if not all.
+    variant: Option<Variant>,
     seen: Mutex<Seen>,
 }
 
@@ -319,7 +352,7 @@ impl ServerCertVerifier for Recorder {
 
     /// Wider than what can be checked: a server that signs in an old way is to be seen, too.
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![
+        let mut schemes = vec![
             SignatureScheme::ECDSA_NISTP256_SHA256,
             SignatureScheme::ECDSA_NISTP384_SHA384,
             SignatureScheme::ECDSA_NISTP521_SHA512,
@@ -337,7 +370,9 @@ impl ServerCertVerifier for Recorder {
             SignatureScheme::Unknown(0x080b),
             SignatureScheme::ECDSA_SHA1_Legacy,
             SignatureScheme::RSA_PKCS1_SHA1,
-        ]
+        ];
+        schemes.retain(|scheme| self.variant.is_none_or(|variant| is_of(variant, *scheme)));
+        schemes
     }
 
     fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {

@@ -4,9 +4,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use perennial_core::words::Identifier;
+use perennial_core::words::{Identifier, Variant};
 use perennial_peers::{Port, until};
-use perennial_wire::tls::{ClientCertificate, Served, TlsError, TlsVersion, Way, handshake};
+use perennial_wire::tls::{
+    ClientCertificate, Manner, Served, TlsError, TlsVersion, Way, handshake, handshake_as,
+};
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -74,6 +76,38 @@ async fn servers_of_today_are_met_by_a_whole_handshake() {
     let server = openssl(&PKCS_RSA_SHA256, &["-tls1_2"]).await;
     let served = meet(server.at).await.unwrap();
     assert_eq!((served.version, served.holds_key), (TlsVersion::TLS_1_2, Some(true)));
+}
+
+#[tokio::test]
+async fn a_server_with_a_leaf_of_each_variant_shows_each_to_its_clients() {
+    let name = Identifier::new("a.test").unwrap();
+    let kind = async |server: &OpenSsl, variant| {
+        let served = {
+            let manner = Manner { variant: Some(variant), ..Manner::default() };
+            handshake_as(manner, server.at, &name, WAIT).await?
+        };
+        let traits = served.chain.facts().unwrap().traits.unwrap();
+        Ok::<_, TlsError>((traits.key_kind.variant(), served.version, served.holds_key))
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let rsa = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+    let leaf = CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+    let path = dir.path().join("rsa.pem");
+    let text = format!("{}{}", leaf.self_signed(&rsa).unwrap().pem(), rsa.serialize_pem());
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap();
+    for (version, expected) in [("-tls1_2", TlsVersion::TLS_1_2), ("-tls1_3", TlsVersion::TLS_1_3)]
+    {
+        let both =
+            openssl(&PKCS_ECDSA_P256_SHA256, &[version, "-dcert", path, "-dkey", path]).await;
+        for variant in [Variant::Ecdsa, Variant::Rsa] {
+            let shown = kind(&both, variant).await.unwrap();
+            assert_eq!(shown, (Some(variant), expected, Some(true)), "{version}");
+        }
+        let one = openssl(&PKCS_ECDSA_P256_SHA256, &[version]).await;
+        let error = kind(&one, Variant::Rsa).await.unwrap_err().to_string();
+        assert!(error.starts_with("clients that take RSA alone are shown no leaf"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -51,11 +51,6 @@ impl Block {
     pub(super) fn is_partly_covered_by(&self, identifiers: &[Identifier]) -> bool {
         self.names.iter().any(|name| is_asked_for(name) && is_covered(name, identifiers))
     }
-
-    /// Returns whether it reads one of these paths.
-    pub(super) fn reads(&self, path: &Path) -> bool {
-        self.pairs.iter().any(|(leaf, key)| leaf == path || key == path)
-    }
 }
 
 /// Returns the blocks that serve TLS, with the files they inherit.

@@ -9,6 +9,11 @@
 //! some (refused); several blocks may read several files (each pair goes through a door of its
 //! own); several certificates may cover a block (the one it reads already, else the one with fewest
 //! names); files may be named by variables or come from an engine (not understood, left alone).
+//!
+//! A block serves one leaf of each variant of key, so it may be of two certificates: each of its pairs
+//! of files has an owner of its own. Where several certificates cover it, a pair is the one's whose
+//! variant lies there; a pair of a variant that none of them has is left alone, so that no clients
+//! lose what they are shown.
 
 mod block;
 mod glob;
@@ -18,14 +23,15 @@ mod parse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use perennial_core::words::{Identifier, Name};
+use perennial_core::words::Name;
 use perennial_wire::program::Program;
 
+use super::Covers;
 use super::access::AccessSettings;
 use super::door::{Group, Read};
+use super::install::leaf_at;
 use super::layout::{CURRENT, File, Layout};
 use super::trouble::Trouble;
 use block::{Block, blocks};
@@ -61,7 +67,7 @@ pub struct NginxSettings {
     pub take_over: bool,
     /// The certificates that this target takes, with their names: they decide which server blocks
     /// are whose.
-    pub certificates: BTreeMap<Name, Arc<[Identifier]>>,
+    pub certificates: BTreeMap<Name, Covers>,
     /// How long a check or a reload may take.
     pub limit: Duration,
 }
@@ -159,17 +165,14 @@ impl Nginx {
         }
         let root = self.config.parent().unwrap_or(Path::new("/"));
         let blocks = blocks(&parse(&self.config)?, root);
-        let (own, others): (Vec<&Block>, Vec<&Block>) =
-            blocks.iter().partition(|block| self.owner(block) == Some(certificate));
+        let pairs: Vec<Pair<'_>> = blocks.iter().flat_map(|block| self.pairs(block)).collect();
         let mut groups = BTreeSet::new();
-        for block in &own {
-            for (leaf, key) in &block.pairs {
-                let group = group(leaf, key);
-                if take_over && group.owned(layout)?.is_others() {
-                    may_take_over(block, leaf, key, &others)?;
-                }
-                groups.insert(group);
+        for pair in pairs.iter().filter(|pair| pair.owner == Some(certificate)) {
+            let group = group(pair.leaf, pair.key);
+            if take_over && group.owned(layout)?.is_others() {
+                may_take_over(pair, &pairs)?;
             }
+            groups.insert(group);
         }
         let remarks = self.remarks(certificate, layout, &blocks, groups.is_empty());
         Ok(Read { groups: groups.into_iter().collect(), remarks })
@@ -189,13 +192,21 @@ impl Nginx {
             path(File::Fullchain),
             path(File::Key)
         );
-        let identifiers = self.settings.certificates.get(certificate).map_or(&[][..], |own| own);
+        let Some(covers) = self.settings.certificates.get(certificate) else { return Vec::new() };
+        let is_sibling = |owner: &&Name| {
+            let other = self.settings.certificates.get(*owner);
+            other.is_some_and(|other| other.is_sibling_of(covers))
+        };
         let mut remarks = Vec::new();
         for block in blocks {
-            let owner = self.owner(block);
-            let is_own = owner == Some(certificate);
-            let lacking = block.lacking(identifiers);
-            if (is_own || owner.is_none() && block.is_partly_covered_by(identifiers))
+            let owners: Vec<Option<&Name>> = match self.pairs(block).as_slice() {
+                [] => vec![self.covering(block).next()],
+                pairs => pairs.iter().map(|pair| pair.owner).collect(),
+            };
+            let is_own = owners.contains(&Some(certificate));
+            let is_nobodys = owners.iter().all(Option::is_none);
+            let lacking = block.lacking(&covers.identifiers);
+            if (is_own || is_nobodys && block.is_partly_covered_by(&covers.identifiers))
                 && let Some(name) = lacking.first()
             {
                 let block = block.told();
@@ -207,6 +218,14 @@ impl Nginx {
                 let block = block.told();
                 remarks.push(format!(
                     "the server block of {block} names files in a way that is not understood: {point}"
+                ));
+            } else if !is_own && owners.iter().flatten().any(is_sibling) {
+                let (block, variant) = (block.told(), covers.variant);
+                remarks.push(format!(
+                    "the server block of {block} has no {variant} leaf: add a second \
+                     `ssl_certificate {};` and `ssl_certificate_key {};`",
+                    path(File::Fullchain),
+                    path(File::Key)
                 ));
             }
         }
@@ -220,25 +239,48 @@ impl Nginx {
         remarks
     }
 
-    /// Returns the certificate whose block it is.
-    fn owner(&self, block: &Block) -> Option<&Name> {
-        let reads = |name: &&Name| {
-            let folder = self.settings.dir.join(name.as_str());
-            block.pairs.iter().any(|(leaf, _)| leads_into(leaf, &folder))
+    /// Returns the pairs of files that a block reads, each with the certificate whose it is.
+    fn pairs<'a>(&'a self, block: &'a Block) -> Vec<Pair<'a>> {
+        let covering: Vec<&Name> = self.covering(block).collect();
+        let variant_of = |name: &Name| self.settings.certificates.get(name).map(|own| own.variant);
+        let is_of_two = block.pairs.len() > 1
+            || covering
+                .windows(2)
+                .any(|two| matches!(two, [a, b] if variant_of(a) != variant_of(b)));
+        let owner = |leaf: &Path| {
+            let reads =
+                |name: &&Name| super::leads_into(leaf, &self.settings.dir.join(name.as_str()));
+            if let Some(name) = self.settings.certificates.keys().find(reads) {
+                return Some(name);
+            }
+            let first = covering.first().copied();
+            // What cannot be read is nobody's to be kept.
+            let lying = || leaf_at(leaf).ok().flatten()?.traits.as_ref()?.key_kind.variant();
+            let Some(variant) = is_of_two.then(lying).flatten() else { return first };
+            let of_it = covering.iter().find(|name| variant_of(name) == Some(variant)).copied();
+            of_it.or(first.filter(|_| block.pairs.len() == 1))
         };
-        if let Some(name) = self.settings.certificates.keys().find(reads) {
-            return Some(name);
-        }
-        let covering = self.settings.certificates.iter();
-        let covering = covering.filter(|(_, identifiers)| block.is_covered_by(identifiers));
-        covering.min_by_key(|(name, identifiers)| (identifiers.len(), *name)).map(|(name, _)| name)
+        let pairs = block.pairs.iter();
+        pairs.map(|(leaf, key)| Pair { block, leaf, key, owner: owner(leaf) }).collect()
+    }
+
+    /// Returns the certificates that cover a block, the one with fewest names first.
+    fn covering<'a>(&'a self, block: &Block) -> impl Iterator<Item = &'a Name> {
+        let all = self.settings.certificates.iter();
+        let mut covering: Vec<_> =
+            all.filter(|(_, covers)| block.is_covered_by(&covers.identifiers)).collect();
+        covering.sort_by_key(|(name, covers)| (covers.identifiers.len(), *name));
+        covering.into_iter().map(|(name, _)| name)
     }
 }
 
-/// Returns whether a path lies in a folder, or is a link into it.
-fn leads_into(path: &Path, folder: &Path) -> bool {
-    path.starts_with(folder.join(CURRENT))
-        || fs::read_link(path).is_ok_and(|to| to.starts_with(folder))
+/// A leaf and its key, as a server block reads them.
+struct Pair<'a> {
+    block: &'a Block,
+    leaf: &'a Path,
+    key: &'a Path,
+    /// The certificate whose it is.
+    owner: Option<&'a Name>,
 }
 
 fn group(leaf: &Path, key: &Path) -> Group {
@@ -249,14 +291,16 @@ fn group(leaf: &Path, key: &Path) -> Group {
 }
 
 /// Files may be taken over if all who read them are the certificate's.
-fn may_take_over(block: &Block, leaf: &Path, key: &Path, others: &[&Block]) -> Result<(), Trouble> {
-    if leaf == key {
+fn may_take_over(pair: &Pair<'_>, all: &[Pair<'_>]) -> Result<(), Trouble> {
+    if pair.leaf == pair.key {
         let reason = "leaf and key are read from one file, which cannot be taken over";
-        return Err(config(&block.file, block.line, reason));
+        return Err(config(&pair.block.file, pair.block.line, reason));
     }
-    for path in [leaf, key] {
-        if let Some(other) = others.iter().find(|other| other.reads(path)) {
-            return Err(Trouble::Shared { path: path.to_owned(), other: other.told() });
+    let others = || all.iter().filter(|other| other.owner != pair.owner);
+    for path in [pair.leaf, pair.key] {
+        if let Some(other) = others().find(|other| other.leaf == path || other.key == path) {
+            let other = format!("the server block of {}", other.block.told());
+            return Err(Trouble::Shared { path: path.to_owned(), other });
         }
     }
     Ok(())

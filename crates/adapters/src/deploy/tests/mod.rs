@@ -2,7 +2,9 @@
 
 mod crash;
 mod files;
+mod haproxy;
 mod nginx;
 mod planted;
 mod renames;
+mod variants;
 mod world;

@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use perennial_core::action::{Fact, Outcome};
-use perennial_core::words::{Blame, FailureKind, Fingerprint, Identifier, Name};
+use perennial_core::words::{Blame, FailureKind, Fingerprint, Identifier, Name, Variant};
 use perennial_peers::{Nginx, NginxOptions, Port, Program, Server, Wrk, WrkOptions};
 
-use super::super::{AccessSettings, NginxSettings, TargetSettings, Targets};
+use super::super::{AccessSettings, Covers, NginxSettings, TargetSettings, Targets};
 use super::world::{World, activate, failure, inspect, stage, validate, www};
 
-fn settings(world: &World, nginx: &Nginx) -> NginxSettings {
+pub(super) fn settings(world: &World, nginx: &Nginx) -> NginxSettings {
     let names = ["example.org", "www.example.org"];
     let names = names.map(|name| Identifier::new(name).unwrap());
+    let covers = Covers { identifiers: names.into(), variant: Variant::Ecdsa };
     NginxSettings {
         former: std::collections::BTreeMap::new(),
         config: nginx.dir().to_owned(),
@@ -24,7 +25,7 @@ fn settings(world: &World, nginx: &Nginx) -> NginxSettings {
         dir: world.path("live"),
         access: AccessSettings::default(),
         take_over: false,
-        certificates: BTreeMap::from([(www(), names.into())]),
+        certificates: BTreeMap::from([(www(), covers)]),
         limit: Duration::from_secs(20),
     }
 }
@@ -34,17 +35,17 @@ fn targets(world: &World, nginx: &Nginx) -> Targets {
 }
 
 /// Writes the files that somebody else put there.
-fn foreign(world: &World, number: u8) -> (PathBuf, PathBuf) {
+pub(super) fn foreign(world: &World, number: u8) -> (PathBuf, PathBuf) {
     let chain = world.write(&format!("etc/{number}.pem"), &world.bundles.fullchain(number));
     let key = world.write(&format!("etc/{number}.key"), world.bundles.key(number));
     (chain, key)
 }
 
-fn server(names: &[&str], at: SocketAddr, (chain, key): (&Path, &Path)) -> Server {
+pub(super) fn server(names: &[&str], at: SocketAddr, (chain, key): (&Path, &Path)) -> Server {
     Server::named(names).https(at).cert(chain, key)
 }
 
-async fn start(servers: Vec<Server>) -> Nginx {
+pub(super) async fn start(servers: Vec<Server>) -> Nginx {
     Nginx::start(NginxOptions { servers, raw: String::new() }).await.unwrap()
 }
 

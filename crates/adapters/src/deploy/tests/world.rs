@@ -14,7 +14,7 @@ use perennial_wire::private_key::key_id;
 use perennial_wire::program::Program;
 use perennial_wire::shelf::{Bundle, Shelf, ShelfError};
 use perennial_wire::x509::Chain;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_RSA_SHA256};
 use zeroize::Zeroizing;
 
 use super::super::{AccessSettings, FilesSettings, PublicPaths, TargetSettings, Targets};
@@ -23,8 +23,8 @@ use super::super::{AccessSettings, FilesSettings, PublicPaths, TargetSettings, T
 pub(super) struct Bundles(BTreeMap<u8, (String, String, String)>);
 
 impl Bundles {
-    /// Mints a bundle for each number, valid for 90 days from 2026-01-01, and one, 9, that has
-    /// expired long before.
+    /// Mints a bundle for each number, valid for 90 days from 2026-01-01: those from 5 on with RSA
+    /// keys, and one, 9, that has expired long before.
     pub(super) fn mint() -> Self {
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -37,11 +37,14 @@ impl Bundles {
             let year = if number == EXPIRED { 2020 } else { 2026 };
             params.not_before = rcgen::date_time_ymd(year, 1, 1);
             params.not_after = rcgen::date_time_ymd(year, 4, 1);
-            let key = KeyPair::generate().unwrap();
+            let key = match number {
+                FIRST_RSA..EXPIRED => KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap(),
+                _ => KeyPair::generate().unwrap(),
+            };
             let leaf = params.signed_by(&key, &issuer).unwrap().pem();
             (number, (leaf, authority_pem.clone(), key.serialize_pem()))
         };
-        Self([1, 2, 3, 4, EXPIRED].into_iter().map(mint).collect())
+        Self([1, 2, 3, 4, FIRST_RSA, 6, 7, EXPIRED].into_iter().map(mint).collect())
     }
 
     pub(super) fn leaf(&self, number: u8) -> Fingerprint {
@@ -81,6 +84,9 @@ impl Shelf for Bundles {
 
 /// The number of the bundle that has expired.
 pub(super) const EXPIRED: u8 = 9;
+
+/// The number of the first bundle with an RSA key.
+pub(super) const FIRST_RSA: u8 = 5;
 
 pub(super) fn id(number: u8) -> BundleId {
     let mut bytes = [0; 32];
@@ -165,6 +171,21 @@ impl World {
         targets.perform(&activate(number, false)).await
     }
 
+    /// Stages and activates a bundle of some certificate.
+    pub(super) async fn deploy_for(
+        &self,
+        targets: &Targets,
+        certificate: &Name,
+        number: u8,
+        take_over: bool,
+    ) -> Outcome {
+        let (target, certificate) = (Name::new("web"), certificate.clone());
+        let (to, of, bundle) = (target.clone(), certificate.clone(), id(number));
+        let staged = targets.perform(&ActKind::Stage { target: to, certificate: of, bundle }).await;
+        assert_eq!(staged, Outcome::Done(Fact::Staged));
+        targets.perform(&ActKind::Activate { target, certificate, bundle, take_over }).await
+    }
+
     /// Panics unless every key below the directory lies beside its leaf. Half written keys do.
     pub(super) fn assert_no_key_without_its_leaf(&self, context: &str) {
         let mut dirs = vec![self.dir.path().to_owned()];
@@ -218,7 +239,11 @@ pub(super) fn activate(number: u8, take_over: bool) -> ActKind {
 }
 
 pub(super) async fn inspect(targets: &Targets) -> Installed {
-    let ask = AskKind::Inspect { target: Name::new("web"), certificate: www() };
+    inspect_for(targets, &www()).await
+}
+
+pub(super) async fn inspect_for(targets: &Targets, certificate: &Name) -> Installed {
+    let ask = AskKind::Inspect { target: Name::new("web"), certificate: certificate.clone() };
     match targets.ask(&ask).await {
         Reply::Installed(installed) => installed,
         other => panic!("{other:?}"),
