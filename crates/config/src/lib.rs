@@ -18,6 +18,7 @@ mod intent;
 mod known;
 mod message;
 mod near;
+mod provider;
 mod raw;
 mod scheme;
 mod secret;
@@ -31,12 +32,13 @@ pub use duration::{format_duration, parse_duration};
 pub use intent::{identifier, understand};
 pub use message::{Level, Message};
 use perennial_core::intent::Intent;
+pub use provider::{Field, Holds, Need, Privacy, Provider, provider, providers, providers_page};
 pub use raw::{Key, Section, sections};
 pub use scheme::{Scheme, scheme};
 pub use secret::{Secret, SecretError};
 pub use settings::{
-    EabSettings, FilePaths, HostPort, IssuerSettings, Rfc2136Settings, Settings, SolverSettings,
-    StoreSettings, TargetRecipe, TargetSettings, TsigAlgorithm, TsigSettings,
+    EabSettings, FilePaths, HostPort, IssuerSettings, ProviderSettings, Rfc2136Settings, Settings,
+    SolverSettings, StoreSettings, TargetRecipe, TargetSettings, TsigAlgorithm, TsigSettings,
 };
 pub use source::{Source, gather};
 

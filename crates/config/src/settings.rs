@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use jiff::SignedDuration;
 use perennial_core::words::Name;
 
+use crate::provider::Provider;
 use crate::secret::Secret;
 
 /// Everything that adapters and the shell need.
@@ -75,6 +76,8 @@ pub enum SolverSettings {
     },
     /// `dns-01 = "rfc2136"`.
     Rfc2136(Rfc2136Settings),
+    /// `dns-01 = "cloudflare"` and its like.
+    Provider(ProviderSettings),
     /// `dns-01 = "exec"`.
     Exec {
         /// The program and its first arguments.
@@ -93,6 +96,19 @@ pub struct Rfc2136Settings {
     pub server: HostPort,
     /// The key that signs updates; absent means unsigned.
     pub tsig: Option<TsigSettings>,
+    /// The life of the records written.
+    pub ttl: SignedDuration,
+    /// The servers that must show an answer; empty means those the zone delegates to.
+    pub nameservers: Vec<SocketAddr>,
+}
+
+/// How a DNS provider is written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderSettings {
+    /// Which provider.
+    pub provider: &'static Provider,
+    /// Its credentials, by the names of its fields.
+    pub credentials: BTreeMap<String, Secret>,
     /// The life of the records written.
     pub ttl: SignedDuration,
     /// The servers that must show an answer; empty means those the zone delegates to.
@@ -218,6 +234,7 @@ impl Settings {
             SolverSettings::Listener { listen } => listen.clone(),
             SolverSettings::Webroot { .. }
             | SolverSettings::Rfc2136(_)
+            | SolverSettings::Provider(_)
             | SolverSettings::Exec { .. } => Vec::new(),
         };
         self.solvers.values().flat_map(listen).collect()

@@ -38,12 +38,26 @@ impl Program {
     /// Knot's tool that updates.
     pub const KNSUPDATE: Self =
         Self { name: "knsupdate", install: "apt-get install knot-dnsutils" };
+    /// PowerDNS's server.
+    pub const PDNS_SERVER: Self =
+        Self { name: "pdns_server", install: "apt-get install pdns-server pdns-backend-sqlite3" };
+    /// PowerDNS's tool.
+    pub const PDNSUTIL: Self =
+        Self { name: "pdnsutil", install: "apt-get install pdns-server pdns-backend-sqlite3" };
+    /// SQLite's shell.
+    pub const SQLITE3: Self = Self { name: "sqlite3", install: "apt-get install sqlite3" };
     /// The web server.
     pub const NGINX: Self = Self { name: "nginx", install: "apt-get install nginx" };
     /// The load balancer.
     pub const HAPROXY: Self = Self { name: "haproxy", install: "apt-get install haproxy" };
     /// The load generator.
     pub const WRK: Self = Self { name: "wrk", install: "apt-get install wrk" };
+    /// The server that plays Amazon Route 53.
+    pub const MOTO_SERVER: Self = Self {
+        name: "moto_server",
+        install: "scripts/peers (or: python3 -m venv ~/.cache/perennial/peers/moto && \
+                  ~/.cache/perennial/peers/moto/bin/pip install -r scripts/moto.txt)",
+    };
     /// The EFF's ACME client.
     pub const CERTBOT: Self = Self {
         name: "certbot",
@@ -99,7 +113,7 @@ fn folders() -> Vec<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let ours = peers_folder(std::env::var_os("PERENNIAL_PEERS").as_deref(), &home);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders = vec![ours.join("bin"), ours.join("certbot/bin")];
+    let mut folders = vec![ours.join("bin"), ours.join("certbot/bin"), ours.join("moto/bin")];
     folders.extend(std::env::split_paths(&path));
     folders.extend(["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from));
     folders.push(PathBuf::from("/usr/lib/postfix/sbin"));

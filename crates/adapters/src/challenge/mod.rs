@@ -9,12 +9,14 @@
 //! | [`Listener`] | http-01, from memory, by a server of our own | nothing: core presents again |
 //! | [`WebrootSettings`] | http-01, as a file of some web server | the file, withdrawn later |
 //! | [`Rfc2136Settings`] | dns-01, by signed update | the record, withdrawn later |
+//! | [`ProviderSettings`] | dns-01, by a provider's API | the record, withdrawn later |
 //! | [`ProgramSettings`] | dns-01, by a program as of lego's `exec` | what the program leaves |
 
 mod crowd;
 mod http;
 mod listener;
 mod program;
+mod provider;
 mod rfc2136;
 mod trouble;
 mod webroot;
@@ -30,10 +32,12 @@ use perennial_core::words::{Answer, ChallengeKind, Name};
 
 pub use listener::Listener;
 pub use program::{ProgramMode, ProgramSettings};
+pub use provider::{Credentials, Holding, ProviderSettings, ZoneLocks};
 pub use rfc2136::{DEFAULT_TTL_SECS, Rfc2136Settings};
 pub use webroot::WebrootSettings;
 
 use program::ProgramSolver;
+use provider::Provider;
 use rfc2136::Rfc2136;
 use trouble::Trouble;
 use webroot::Webroot;
@@ -48,6 +52,8 @@ pub enum SolverSettings {
     Webroot(WebrootSettings),
     /// By DNS updates.
     Rfc2136(Rfc2136Settings),
+    /// By the API of a DNS provider.
+    Provider(ProviderSettings),
     /// By a program.
     Program(ProgramSettings),
 }
@@ -63,6 +69,7 @@ enum Solver {
     Listen(Arc<Listener>),
     Webroot(Webroot),
     Rfc2136(Rfc2136),
+    Provider(Provider),
     Program(ProgramSolver),
 }
 
@@ -90,6 +97,7 @@ impl Solvers {
             SolverSettings::Listen(listener) => Solver::Listen(listener),
             SolverSettings::Webroot(settings) => Solver::Webroot(Webroot::new(settings)),
             SolverSettings::Rfc2136(settings) => Solver::Rfc2136(Rfc2136::new(settings)),
+            SolverSettings::Provider(settings) => Solver::Provider(Provider::new(settings)),
             SolverSettings::Program(settings) => Solver::Program(ProgramSolver::new(settings)),
         };
         Self { solvers: settings.into_iter().map(|(name, s)| (name, solver(s))).collect() }
@@ -101,7 +109,9 @@ impl Solvers {
     pub fn listeners(&self) -> Vec<(Name, Arc<Listener>)> {
         let listener = |(name, solver): (&Name, &Solver)| match solver {
             Solver::Listen(listener) => Some((name.clone(), Arc::clone(listener))),
-            Solver::Webroot(_) | Solver::Rfc2136(_) | Solver::Program(_) => None,
+            Solver::Webroot(_) | Solver::Rfc2136(_) | Solver::Provider(_) | Solver::Program(_) => {
+                None
+            }
         };
         self.solvers.iter().filter_map(listener).collect()
     }
@@ -141,6 +151,7 @@ impl Solvers {
             }
             (Solver::Webroot(webroot), direction) => webroot.perform(answer, direction).await,
             (Solver::Rfc2136(rfc2136), direction) => rfc2136.perform(answer, direction).await,
+            (Solver::Provider(provider), direction) => provider.perform(answer, direction).await,
             (Solver::Program(program), direction) => program.perform(answer, direction).await,
         }
     }
@@ -150,7 +161,7 @@ impl Solver {
     const fn kind(&self) -> ChallengeKind {
         match self {
             Self::Listen(_) | Self::Webroot(_) => ChallengeKind::Http01,
-            Self::Rfc2136(_) | Self::Program(_) => ChallengeKind::Dns01,
+            Self::Rfc2136(_) | Self::Provider(_) | Self::Program(_) => ChallengeKind::Dns01,
         }
     }
 }

@@ -10,6 +10,8 @@ use perennial_wire::dns::{DnsError, TsigFailure, mnemonic};
 use perennial_wire::host::HostPort;
 use perennial_wire::program::ProgramError;
 
+use super::provider::{Said, SaidKind};
+
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
@@ -39,6 +41,8 @@ pub(super) enum Trouble {
         update_hint(*code, *signed)
     )]
     Update { zone: Box<str>, server: SocketAddr, code: ResponseCode, signed: Signed },
+    #[error("{provider}: {said}{}", provider_hint(provider, said.kind))]
+    Provider { provider: Box<str>, zone: Box<str>, said: Box<Said> },
     #[error(transparent)]
     Program(#[from] ProgramError),
 }
@@ -82,6 +86,20 @@ const fn update_hint(code: ResponseCode, signed: Signed) -> &'static str {
     }
 }
 
+fn provider_hint(provider: &str, kind: SaidKind) -> String {
+    match kind {
+        SaidKind::Unauthorized => {
+            format!("; which permissions the credentials need: perennial help {provider}")
+        }
+        SaidKind::NoZone => {
+            "; is the zone in another account, or with another provider?".to_owned()
+        }
+        SaidKind::Refused | SaidKind::Trouble | SaidKind::NotDone | SaidKind::Taken => {
+            String::new()
+        }
+    }
+}
+
 impl Trouble {
     pub(super) fn disk(what: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Disk { what, path: path.into(), source }
@@ -102,6 +120,7 @@ impl Trouble {
             Self::Listen { source, .. } => of_listen(source, solver),
             Self::Dns { zone, error } => of_dns(error, zone, solver),
             Self::Update { zone, code, signed, .. } => of_update(*code, *signed, zone, solver),
+            Self::Provider { zone, said, .. } => of_provider(said.kind, zone, solver),
             Self::Program(error) => of_program(error, solver),
         };
         let cause = self.to_string().into();
@@ -177,6 +196,17 @@ fn of_update(
         ResponseCode::ServFail => (FailureKind::Transient, Blame::Zone(zone.into())),
         ResponseCode::Refused => (FailureKind::Unauthorized, Blame::Solver(solver.clone())),
         _ => (FailureKind::Refused, Blame::Solver(solver.clone())),
+    }
+}
+
+fn of_provider(said: SaidKind, zone: &str, solver: &Name) -> (FailureKind, Blame) {
+    let solver = Blame::Solver(solver.clone());
+    match said {
+        SaidKind::Unauthorized => (FailureKind::Unauthorized, solver),
+        SaidKind::Refused => (FailureKind::Refused, solver),
+        SaidKind::Trouble => (FailureKind::Transient, solver),
+        SaidKind::NoZone => (FailureKind::Refused, Blame::Zone(zone.into())),
+        SaidKind::NotDone | SaidKind::Taken => (FailureKind::Transient, Blame::Zone(zone.into())),
     }
 }
 

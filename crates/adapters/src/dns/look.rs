@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use perennial_core::words::{Answer, Showing};
 use perennial_wire::authorization::txt_value;
-use perennial_wire::dns::proto::{RData, ResponseCode};
-use perennial_wire::dns::{DnsError, RecordType, Recursion, exchange, question, to_text};
+use perennial_wire::dns::texts_at;
 use tokio::task::JoinSet;
 
 use super::trouble::Trouble;
@@ -43,7 +42,7 @@ pub(super) async fn look(answer: &Answer) -> Result<Showing, Trouble> {
 }
 
 async fn look_at(server: SocketAddr, record: &str, value: &str) -> Seen {
-    match texts(server, record).await {
+    match texts_at(server, record, ANSWER_TIME).await {
         Ok(Some(texts)) if texts.iter().any(|text| text == value.as_bytes()) => Seen::Showing,
         Ok(Some(_)) => Seen::Lagging,
         Ok(None) => Seen::Silent,
@@ -52,24 +51,6 @@ async fn look_at(server: SocketAddr, record: &str, value: &str) -> Seen {
             Seen::Silent
         }
     }
-}
-
-/// Returns the values a server has at the name; nothing if it will not say. A name that does not
-/// exist has none.
-async fn texts(server: SocketAddr, record: &str) -> Result<Option<Vec<Vec<u8>>>, DnsError> {
-    let request = question(record, RecordType::TXT, Recursion::NotDesired)?;
-    let reply = exchange(server, request, ANSWER_TIME, None).await?;
-    let code = reply.metadata.response_code;
-    if !matches!(code, ResponseCode::NoError | ResponseCode::NXDomain) {
-        return Ok(None);
-    }
-    let at_name =
-        reply.answers.iter().filter(|found| to_text(&found.name).eq_ignore_ascii_case(record));
-    let values = at_name.filter_map(|found| match &found.data {
-        RData::TXT(txt) => Some(txt.txt_data.iter().flat_map(|part| part.to_vec()).collect()),
-        _ => None,
-    });
-    Ok(Some(values.collect()))
 }
 
 /// How many servers are asked. A zone with more is served by anycast or by mistake.

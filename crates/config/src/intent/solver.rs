@@ -10,8 +10,11 @@ use perennial_core::words::{ChallengeKind, Name};
 use super::Meaning;
 use crate::Secret;
 use crate::near::nearest;
+use crate::provider::{Need, Privacy, Provider, provider, providers};
 use crate::raw::{RawSolver, RawTsig, value};
-use crate::settings::{Rfc2136Settings, SolverSettings, TsigAlgorithm, TsigSettings};
+use crate::settings::{
+    ProviderSettings, Rfc2136Settings, SolverSettings, TsigAlgorithm, TsigSettings,
+};
 use crate::source::{Span, Spanned};
 
 /// Every kind of solver, with the challenge it answers.
@@ -21,6 +24,23 @@ enum Kind {
     Webroot,
     Rfc2136,
     Exec,
+    Provider(&'static Provider),
+}
+
+impl Kind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Listener => "listener",
+            Self::Webroot => "webroot",
+            Self::Rfc2136 => "rfc2136",
+            Self::Exec => "exec",
+            Self::Provider(provider) => provider.word,
+        }
+    }
+}
+
+fn words_of_providers() -> impl Iterator<Item = &'static str> {
+    providers().iter().map(|provider| provider.word)
 }
 
 const HTTP_KINDS: [(&str, Kind); 2] = [("listener", Kind::Listener), ("webroot", Kind::Webroot)];
@@ -56,8 +76,9 @@ impl Meaning<'_> {
             Kind::Webroot => self.webroot(section)?,
             Kind::Rfc2136 => self.rfc2136(section)?,
             Kind::Exec => self.exec(section)?,
+            Kind::Provider(provider) => self.provider(section, provider)?,
         };
-        let in_dns = matches!(kind, Kind::Rfc2136 | Kind::Exec);
+        let in_dns = matches!(kind, Kind::Rfc2136 | Kind::Exec | Kind::Provider(_));
         let usual = if in_dns { VISIBLE_WITHIN } else { SignedDuration::ZERO };
         let spec = SolverSpec {
             kind: if in_dns { ChallengeKind::Dns01 } else { ChallengeKind::Http01 },
@@ -80,8 +101,8 @@ impl Meaning<'_> {
             }
             (None, None) => {
                 let text = format!("solver `{name}` has no kind");
-                let hint = "write http-01 = \"listener\" or \"webroot\", or dns-01 = \"rfc2136\" \
-                            or \"exec\"";
+                let hint = "write http-01 = \"listener\" or \"webroot\", or dns-01 = \"rfc2136\", \
+                            \"exec\" or a provider: perennial help solvers";
                 self.report.error(section.key, text, hint);
                 None
             }
@@ -92,19 +113,29 @@ impl Meaning<'_> {
         &mut self,
         field: &Spanned<String>,
         own: &str,
-        known: &[(&str, Kind)],
-        others: &[(&str, Kind)],
+        known: &[(&'static str, Kind)],
+        others: &[(&'static str, Kind)],
     ) -> Option<Kind> {
         let found = known.iter().find(|(word, _)| *word == field.value);
         if let Some((_, kind)) = found {
             return Some(*kind);
         }
-        let hint = if let Some((word, _)) = others.iter().find(|(word, _)| *word == field.value) {
+        let of_provider = provider(&field.value).filter(|_| own == "dns-01");
+        if let Some(provider) = of_provider {
+            return Some(Kind::Provider(provider));
+        }
+        let known = known.iter().map(|(word, _)| *word);
+        let other_words = others.iter().map(|(word, _)| *word);
+        let (known, other_words): (Vec<_>, Vec<_>) = if own == "dns-01" {
+            (known.chain(words_of_providers()).collect(), other_words.collect())
+        } else {
+            (known.collect(), other_words.chain(words_of_providers()).collect())
+        };
+        let hint = if let Some(word) = other_words.iter().find(|word| **word == field.value) {
             let other = if own == "http-01" { "dns-01" } else { "http-01" };
             format!("`{word}` answers another challenge: {other} = \"{word}\"")
         } else {
-            let near = nearest(&field.value, known.iter().map(|(word, _)| *word));
-            near.map_or_else(
+            nearest(&field.value, known).map_or_else(
                 || String::from("known kinds: perennial help solvers"),
                 |near| format!("did you mean `{near}`? Known kinds: perennial help solvers"),
             )
@@ -140,26 +171,32 @@ impl Meaning<'_> {
         fn key<T>(field: &Option<Spanned<T>>) -> Option<Span> {
             field.as_ref().map(|field| field.key)
         }
-        let dns = [Kind::Rfc2136, Kind::Exec];
-        let places: [(&str, Option<Span>, &[Kind]); 9] = [
+        // Of providers, any one stands for all.
+        let any = providers().first().map_or(Kind::Exec, Kind::Provider);
+        let asked = if matches!(kind, Kind::Provider(_)) { any } else { kind };
+        let dns = [Kind::Rfc2136, Kind::Exec, any];
+        let places: [(&str, Option<Span>, &[Kind]); 10] = [
             ("listen", key(&raw.listen), &[Kind::Listener]),
             ("webroot", key(&raw.webroot), &[Kind::Webroot]),
             ("server", key(&raw.server), &[Kind::Rfc2136]),
             ("tsig", key(&raw.tsig), &[Kind::Rfc2136]),
-            ("ttl", key(&raw.ttl), &[Kind::Rfc2136]),
+            ("ttl", key(&raw.ttl), &[Kind::Rfc2136, any]),
+            ("credentials", key(&raw.credentials), &[any]),
             ("nameservers", key(&raw.nameservers), &dns),
             ("visible_within", key(&raw.visible_within), &dns),
             ("program", key(&raw.program), &[Kind::Exec]),
             ("env", key(&raw.env), &[Kind::Exec]),
         ];
-        let word = |kind: Kind| {
-            let all = HTTP_KINDS.iter().chain(&DNS_KINDS);
-            all.clone().find(|(_, other)| *other == kind).map_or("", |(word, _)| *word)
-        };
         for (name, span, kinds) in places {
-            let Some(span) = span.filter(|_| !kinds.contains(&kind)) else { continue };
-            let text = format!("`{name}` means nothing to a solver of kind `{}`", word(kind));
-            let owners: Vec<_> = kinds.iter().map(|kind| format!("`{}`", word(*kind))).collect();
+            let Some(span) = span.filter(|_| !kinds.contains(&asked)) else { continue };
+            let text = format!("`{name}` means nothing to a solver of kind `{}`", kind.word());
+            let owners: Vec<_> = kinds
+                .iter()
+                .map(|kind| match kind {
+                    Kind::Provider(_) => String::from("a provider"),
+                    kind => format!("`{}`", kind.word()),
+                })
+                .collect();
             self.report.error(span, text, format!("it belongs to {}", owners.join(" and ")));
         }
     }
@@ -188,10 +225,7 @@ impl Meaning<'_> {
         let raw = &section.value;
         let tsig = raw.tsig.as_ref().map(|tsig| self.tsig(tsig));
         let nameservers = self.nameservers(raw);
-        let ttl = value(&raw.ttl).unwrap_or(TTL);
-        if let Some(field) = raw.ttl.as_ref().filter(|_| ttl > TTL_LIMIT) {
-            self.report.error(field.span, "the life of an answer is over a day", "60s is usual");
-        }
+        let ttl = self.ttl(raw, SignedDuration::ZERO);
         let Some(field) = &raw.server else {
             let hint = "write server = \"192.0.2.53\", the zone's primary server";
             self.report.error(section.key, "the rfc2136 solver has no server", hint);
@@ -210,6 +244,63 @@ impl Meaning<'_> {
             None => None,
         };
         Some(SolverSettings::Rfc2136(Rfc2136Settings { server, tsig, ttl, nameservers }))
+    }
+
+    /// Returns the life of the records written: as declared, or as short as the provider takes it.
+    fn ttl(&mut self, raw: &RawSolver, least: SignedDuration) -> SignedDuration {
+        let ttl = value(&raw.ttl).unwrap_or(TTL.max(least));
+        let Some(field) = &raw.ttl else { return ttl };
+        if ttl > TTL_LIMIT {
+            self.report.error(field.span, "the life of an answer is over a day", "60s is usual");
+        } else if ttl < least {
+            let least = crate::format_duration(least);
+            let hint = format!("write \"{least}\", or leave `ttl` away");
+            self.report.error(field.span, format!("the provider takes no less than {least}"), hint);
+        }
+        ttl
+    }
+
+    fn provider(
+        &mut self,
+        section: &Spanned<RawSolver>,
+        provider: &'static Provider,
+    ) -> Option<SolverSettings> {
+        let raw = &section.value;
+        let ttl = self.ttl(raw, SignedDuration::from_secs(provider.least_ttl_secs.into()));
+        let nameservers = self.nameservers(raw);
+        let mut credentials = BTreeMap::new();
+        let mut all_known = true;
+        for (name, field) in raw.credentials.iter().flat_map(|named| &named.value.0) {
+            let Some(known) = provider.field(name) else {
+                let text = format!("unknown credential `{name}` of `{}`", provider.word);
+                self.report.error(field.key, text, provider.known_fields(name));
+                all_known = false;
+                continue;
+            };
+            let value = match known.privacy {
+                Privacy::Secret => self.secret(field),
+                Privacy::Plain => self.secret_or_text(field),
+            };
+            credentials.insert(name.clone(), value);
+        }
+        if !all_known {
+            // What lacks is most often what was misspelt.
+            return None;
+        }
+        let has = |name: &str| {
+            raw.credentials.iter().flat_map(|all| &all.value.0).any(|(own, _)| own == name)
+        };
+        let lacking = provider.fields.iter().find(|f| f.need == Need::Must && !has(f.name));
+        let mut one_of = provider.fields.iter().filter(|f| f.need == Need::OneOf).peekable();
+        let none_of = one_of.peek().copied().filter(|_| !one_of.any(|field| has(field.name)));
+        if let Some(field) = lacking.or(none_of) {
+            let at = raw.credentials.as_ref().map_or(section.key, |field| field.key);
+            let text = format!("the credential `{}` is missing", field.name);
+            self.report.error(at, text, provider.wants());
+            return None;
+        }
+        let settings = ProviderSettings { provider, credentials, ttl, nameservers };
+        Some(SolverSettings::Provider(settings))
     }
 
     fn nameservers(&mut self, raw: &RawSolver) -> Vec<SocketAddr> {

@@ -80,7 +80,7 @@ section! {
     "[solver.NAME]" RawSolver {
         /// Answers over HTTP on port 80: `listener` or `webroot`.
         "http-01" http_01: String,
-        /// Answers in DNS: `rfc2136` or `exec`.
+        /// Answers in DNS: `rfc2136`, `exec`, or a provider (docs/providers.md).
         "dns-01" dns_01: String,
         /// The zones it answers for; without them, every name.
         "zones" zones: Vec<Spanned<String>>,
@@ -92,6 +92,8 @@ section! {
         "server" server: String,
         /// The key that signs updates.
         "tsig" tsig: RawTsig,
+        /// The credentials of a provider, each a secret.
+        "credentials" credentials: Named<Secret>,
         /// The life of the records written.
         "ttl" ttl: SignedDuration,
         /// The servers that must show an answer, instead of those the zone delegates to.

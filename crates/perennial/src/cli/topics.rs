@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::CommandFactory as _;
-use perennial_config::{Section, sections};
+use perennial_config::{Provider, Section, provider, providers, sections};
 
 use super::Ending;
 use super::args::{Args, HelpArgs};
@@ -32,6 +32,7 @@ A means to answer challenges. Known kinds:
   http-01 = \"webroot\"    it writes files that your web server shows
   dns-01 = \"rfc2136\"     signed updates to a name server
   dns-01 = \"exec\"        a program, called with `present` or `cleanup`, the record's name and value
+  dns-01 = \"cloudflare\"  a DNS provider's API, by `credentials`; the providers stand below
 Wildcards are proven by dns-01 alone, addresses by http-01 alone.";
 
 const TARGETS: &str = "\
@@ -89,6 +90,9 @@ fn text(topic: &str) -> Option<String> {
         "exit-codes" => return Some(String::from(EXIT_CODES)),
         _ => {}
     }
+    if let Some(provider) = provider(topic) {
+        return Some(of_provider(provider));
+    }
     let found = |word: &str| word == topic || word.strip_suffix('s') == Some(topic);
     let (_, prose, titles) = TOPICS.iter().find(|(word, ..)| found(word))?;
     let mut text = String::from(*prose);
@@ -101,7 +105,34 @@ fn text(topic: &str) -> Option<String> {
             let _ = writeln!(text, "  {:<16} {meaning}", key.name);
         }
     }
+    if titles.contains(&"[solver.NAME]") {
+        list_providers(&mut text);
+    }
     Some(text)
+}
+
+fn list_providers(text: &mut String) {
+    text.push_str("\nDNS providers, each with a page: perennial help cloudflare\n");
+    for row in providers().chunks(WORDS_IN_A_ROW) {
+        let words: Vec<String> = row.iter().map(|one| format!("{:<13}", one.word)).collect();
+        let _ = writeln!(text, "  {}", words.concat().trim_end());
+    }
+}
+
+/// How many words of providers fit a row of 80.
+const WORDS_IN_A_ROW: usize = 6;
+
+fn of_provider(provider: &Provider) -> String {
+    let mut text = format!("{}\n\n", provider.called);
+    for line in provider.example().lines() {
+        let _ = writeln!(text, "  {line}");
+    }
+    text.push_str("\nCredentials\n");
+    for field in provider.fields {
+        let _ = writeln!(text, "  {:<28} {} ({})", field.name, field.meaning, field.kind());
+    }
+    let _ = write!(text, "\n{}", provider.told().replace("**", "").replace('`', "'"));
+    text
 }
 
 #[cfg(test)]
@@ -121,6 +152,19 @@ mod tests {
         let text = text("solvers").unwrap();
         for word in ["listener", "webroot", "rfc2136", "exec", "visible_within", "nameservers"] {
             assert!(text.contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn every_provider_is_listed_and_has_a_page() {
+        let list = text("solvers").unwrap();
+        for provider in providers() {
+            assert!(list.split_whitespace().any(|word| word == provider.word), "{}", provider.word);
+            let page = text(provider.word).unwrap();
+            for field in provider.fields {
+                assert!(page.contains(field.name) && page.contains(field.meaning), "{page}");
+            }
+            assert!(page.lines().all(|line| line.chars().count() <= 400), "{page}");
         }
     }
 

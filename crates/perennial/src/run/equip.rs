@@ -15,8 +15,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use perennial_adapters::acme::{Client, Eab, Settings as AcmeSettings};
 use perennial_adapters::challenge::{
-    Listener, ProgramMode, ProgramSettings, Rfc2136Settings, SolverSettings, Solvers,
-    WebrootSettings,
+    Holding, Listener, ProgramMode, ProgramSettings, ProviderSettings, Rfc2136Settings,
+    SolverSettings, Solvers, WebrootSettings, ZoneLocks,
 };
 use perennial_adapters::deploy::{
     AccessSettings, Covers, FilesSettings, HaproxySettings, NginxSettings, PublicPaths,
@@ -25,8 +25,8 @@ use perennial_adapters::deploy::{
 use perennial_adapters::dns::{PlaceSettings, Places};
 use perennial_adapters::probe::Probe;
 use perennial_config::{
-    HostPort, IssuerSettings, Settings, SolverSettings as Declared, StoreSettings, TargetRecipe,
-    TsigSettings,
+    Holds, HostPort, IssuerSettings, ProviderSettings as DeclaredProvider, Settings,
+    SolverSettings as Declared, StoreSettings, TargetRecipe, TsigSettings,
 };
 use perennial_core::intent::{CertificateSpec, Intent};
 use perennial_core::state::State;
@@ -50,6 +50,8 @@ use crate::clock::Time;
 pub struct Surroundings {
     /// Listeners for http-01, by their addresses: an unchanged one goes on listening.
     listeners: Arc<Mutex<BTreeMap<Vec<SocketAddr>, Arc<Listener>>>>,
+    /// Who writes to which zone: what a former configuration still writes must not meet ours.
+    zones: ZoneLocks,
     /// The CAs' lists of revoked leaves: a CA is not to be asked again at every reload.
     revocations: Arc<Mutex<Option<Arc<Revocations>>>>,
 }
@@ -200,6 +202,15 @@ async fn solver(
             };
             (SolverSettings::Rfc2136(settings), Some(place))
         }
+        Declared::Provider(declared) => {
+            let made = provider(declared, surroundings).map_err(|e| failed(&e))?;
+            let place = PlaceSettings {
+                follows_cname: true,
+                nameservers: declared.nameservers.clone(),
+                server: None,
+            };
+            (SolverSettings::Provider(made), Some(place))
+        }
         Declared::Exec { program, env, nameservers } => {
             let no_words = "the program is empty";
             let mut made = Program::new(program, COMMAND_LIMIT).ok_or_else(|| failed(&no_words))?;
@@ -216,6 +227,23 @@ async fn solver(
             (SolverSettings::Program(settings), Some(place))
         }
     })
+}
+
+fn provider(
+    declared: &DeclaredProvider,
+    surroundings: &Surroundings,
+) -> Result<ProviderSettings, String> {
+    let text = |(name, secret): (&String, &perennial_config::Secret)| {
+        Ok((name.clone(), secret.text().map_err(|error| error.to_string())?))
+    };
+    let credentials = declared.credentials.iter().map(text).collect::<Result<_, String>>()?;
+    let holds = match declared.provider.holds {
+        Holds::Many => Holding::Many,
+        Holds::One => Holding::One,
+    };
+    let ttl_secs = u32::try_from(declared.ttl.as_secs()).unwrap_or(u32::MAX);
+    let zones = surroundings.zones.clone();
+    ProviderSettings::new(declared.provider.word, &credentials, (holds, ttl_secs), zones)
 }
 
 /// How long one DNS update may take.

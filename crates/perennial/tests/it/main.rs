@@ -15,6 +15,7 @@ mod kill;
 mod load;
 mod naming;
 mod process;
+mod providers;
 mod reloading;
 mod renewing;
 mod revoked;

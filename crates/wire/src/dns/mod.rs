@@ -13,6 +13,7 @@
 mod error;
 mod exchange;
 mod resolver;
+mod texts;
 mod tsig;
 mod walk;
 mod zone;
@@ -25,6 +26,7 @@ pub mod fuzzing;
 pub use error::{DnsError, TsigFailure, mnemonic};
 pub use exchange::{exchange, exchange_over_tcp};
 pub use resolver::{Lookup, MAX_ALIASES, Resolver};
+pub use texts::texts_at;
 pub use tsig::{Tsig, TsigAlgorithm};
 pub use zone::{NameServer, ZoneServers};
 

@@ -147,6 +147,17 @@ pub enum SetupError {
     Library(String),
 }
 
+/// Tries whether the HTTP library can make a client with this machine's own trust store: libraries
+/// that bring clients of their own make them so, and some end the program where it cannot.
+///
+/// # Errors
+///
+/// Returns why it cannot: a machine without any root certificates, most often.
+pub fn usual_client_can_be_made() -> Result<(), SetupError> {
+    let made = reqwest::Client::builder().redirect(Policy::none()).build();
+    made.map(drop).map_err(|error| SetupError::Library(error::chain(&error)))
+}
+
 impl Http {
     /// Makes a client.
     ///
@@ -162,6 +173,9 @@ impl Http {
             .connect_timeout(settings.connect_within)
             .timeout(settings.answer_within)
             .redirect(Policy::none())
+            // Another room's library brings these to the build, and so to every client.
+            .no_gzip()
+            .no_deflate()
             .https_only(settings.plaintext == Plaintext::Refused)
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .pool_idle_timeout(IDLE_FOR)
