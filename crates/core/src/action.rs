@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::intent::EndpointSpec;
 use crate::record::Stream;
 use crate::words::{
-    AccountFacts, Answer, AriCertId, AuthorizationFacts, Blame, BundleId, ChallengeFacts,
-    ChallengeKind, DirectoryFacts, Failure, FailureKind, Fingerprint, Identifier, Installed,
-    KeyAlgorithm, KeyFacts, LeafFacts, Name, OrderFacts, Place, RenewalInfoFacts, Showing, Sight,
+    AccountFacts, Answer, AriCertId, AuthorizationFacts, Blame, BundleId, ChainFacts,
+    ChallengeFacts, ChallengeKind, DirectoryFacts, Failure, FailureKind, Fingerprint, Identifier,
+    Installed, KeyAlgorithm, KeyFacts, Name, OrderFacts, Place, RenewalInfoFacts, Showing, Sight,
     Slot, Url,
 };
 
@@ -123,7 +123,7 @@ pub enum ActKind {
     },
     /// Joins a fetched chain and the key of a slot to a bundle in the store.
     KeepBundle {
-        /// The chain's leaf, as `Ask::Chain` stored it.
+        /// What `Ask::Chain` stored the chain under: its leaf's fingerprint, unless it is an alternate.
         leaf: Fingerprint,
         /// The key's slot.
         key: Slot,
@@ -245,13 +245,16 @@ pub enum AskKind {
         /// Which.
         authorization: Url,
     },
-    /// The issued chain; the performer stores its bytes under the leaf's fingerprint before it
-    /// answers.
+    /// The issued chain; the performer stores its bytes before it answers: the first one under the
+    /// leaf's fingerprint, an alternate under a digest of its own.
     Chain {
         /// Where, and as whom.
         account: AccountRef,
         /// Which.
         certificate: Url,
+        /// Whether it is an alternate to one that was fetched before.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        alternate: bool,
     },
     /// When the CA would like a leaf to be renewed.
     RenewalInfo {
@@ -299,7 +302,7 @@ impl AskKind {
             Self::Authorization { account, authorization } => {
                 (issuer(&account.issuer), format!("ask for {authorization}"))
             }
-            Self::Chain { account, certificate } => {
+            Self::Chain { account, certificate, .. } => {
                 (issuer(&account.issuer), format!("fetch {certificate}"))
             }
             Self::RenewalInfo { issuer: own, .. } => {
@@ -343,7 +346,7 @@ pub enum Reply {
     /// To `Authorization`.
     Authorization(AuthorizationFacts),
     /// To `Chain`.
-    Chain(Arc<LeafFacts>),
+    Chain(Box<ChainFacts>),
     /// To `RenewalInfo`.
     RenewalInfo(RenewalInfoFacts),
     /// To `Locate`.

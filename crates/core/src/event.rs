@@ -17,9 +17,9 @@ use crate::finding::{Code, Severity};
 use crate::intent::{CertificateSpec, EndpointSpec, IssuerSpec, SolverSpec, TargetSpec};
 use crate::state::{Leaf, Saved, known_shape};
 use crate::words::{
-    Answer, AriCertId, AuthorizationFacts, Blame, DirectoryFacts, Failure, Identifier, Installed,
-    LeafFacts, Name, Objection, OrderFacts, Permille, Place, RenewalInfoFacts, Showing, Sight,
-    Slot, Url,
+    Answer, AriCertId, AuthorizationFacts, Blame, ChainFacts, DirectoryFacts, Failure, Identifier,
+    Installed, LeafFacts, Name, Objection, OrderFacts, Permille, Place, RenewalInfoFacts, Showing,
+    Sight, Slot, Url,
 };
 
 macro_rules! events {
@@ -184,6 +184,10 @@ events! {
     AnswersDoubted(Empty) = "answers.doubted",
     /// The issued chain was fetched and is in the store.
     ChainSeen(Arc<LeafFacts>) = "chain.seen",
+    /// One of several chains of the issued leaf was fetched, or cannot be.
+    ChainOffered(Box<ChainOffered>) = "chain.offered",
+    /// One of several chains was chosen.
+    ChainChosen(ChainChosen) = "chain.chosen",
     /// A withdrawal that failed many times was given up: a person said so, or too many are owed.
     WithdrawalAbandoned(Answer) = "withdrawal.abandoned",
     /// An answer that could not be withdrawn is seen to be gone.
@@ -444,6 +448,22 @@ pub enum Reason {
     Scheduled,
     /// A person said so.
     Requested,
+}
+
+/// One of several chains of a leaf.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainOffered {
+    /// Where the CA has it.
+    pub certificate: Url,
+    /// The chain, or why it cannot be had.
+    pub found: Result<ChainFacts, Failure>,
+}
+
+/// One of several chains was chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainChosen {
+    /// Where the CA has it.
+    pub certificate: Url,
 }
 
 /// An attempt ended without a leaf.

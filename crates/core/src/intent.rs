@@ -41,6 +41,9 @@ pub struct IssuerSpec {
     pub agreed: bool,
     /// Which rules apply to it.
     pub kind: IssuerKind,
+    /// What kind of key a new account gets.
+    #[serde(default, skip_serializing_if = "KeyAlgorithm::is_default")]
+    pub account_key: KeyAlgorithm,
 }
 
 /// Whether the rules of the public web apply.
@@ -151,6 +154,9 @@ pub struct CertificateSpec {
     /// certificate above it must have one of them. Empty means that nobody does.
     #[serde(default, skip_serializing_if = "<[KeyId]>::is_empty")]
     pub pins: Box<[KeyId]>,
+    /// The name of the root at which its chain is to end, where the CA offers several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Box<str>>,
     /// Whether each leaf gets a key of its own.
     pub rotation: KeyRotation,
     /// How long before the end to renew, if declared; clamped to half the lifetime.

@@ -16,7 +16,7 @@
 //! What a crash leaves behind: nothing here. Keys are made elsewhere and durable before the CA hears
 //! of them; an answer that was lost is `Unknown`, and core asks.
 //!
-//! Deliberately absent, for now: alternate chains (the links are parsed), revocation, key change.
+//! Deliberately absent, for now: revocation, key change.
 //!
 //! Source: RFC 8555, RFC 8738, RFC 9773, draft-ietf-acme-profiles.
 
@@ -43,8 +43,8 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use perennial_core::action::{AccountRef, ActKind, AskKind, Fact, Outcome, Reply};
 use perennial_core::words::{
-    AccountFacts, AriCertId, AuthorizationFacts, ChallengeFacts, ChallengeKind, Failure,
-    Identifier, LeafFacts, Name, OrderFacts, RenewalInfoFacts, Slot, Url,
+    AccountFacts, AriCertId, AuthorizationFacts, ChainFacts, ChallengeFacts, ChallengeKind,
+    Failure, Identifier, Name, OrderFacts, RenewalInfoFacts, Slot, Url,
 };
 use perennial_wire::clock::Clock;
 use perennial_wire::http::Http;
@@ -139,8 +139,9 @@ impl Client {
             AskKind::Authorization { account, authorization } => {
                 self.authorization(account, authorization).await.map(Reply::Authorization)
             }
-            AskKind::Chain { account, certificate } => {
-                self.chain(account, certificate).await.map(|facts| Reply::Chain(Arc::new(facts)))
+            AskKind::Chain { account, certificate, alternate } => {
+                let chain = self.chain(account, certificate, *alternate).await;
+                chain.map(|facts| Reply::Chain(Box::new(facts)))
             }
             AskKind::RenewalInfo { issuer, leaf } => {
                 self.renewal_info(issuer, leaf).await.map(Reply::RenewalInfo)
@@ -257,7 +258,12 @@ impl Client {
         facts.map_err(Stopped::unreadable(STEP))
     }
 
-    async fn chain(&self, account: &AccountRef, chain: &Url) -> Result<LeafFacts, Stopped> {
+    async fn chain(
+        &self,
+        account: &AccountRef,
+        chain: &Url,
+        alternate: bool,
+    ) -> Result<ChainFacts, Stopped> {
         const STEP: Step = Step::Chain;
         let answer = self.post_as(STEP, account, chain, request::POST_AS_GET).await?;
         let unreadable = |e: x509::X509Error| Stopped::unreadable(STEP)(e.to_string());
@@ -270,11 +276,13 @@ impl Client {
             // A cross-certificate that its clients do not need must not shorten it.
             facts.chain_not_after = lasts_until(&chain, &facts, at, roots);
         }
-        let kept = self.shelf.keep_chain(facts.fingerprint, chain.to_pem().as_bytes());
+        let pem = chain.to_pem();
+        // An alternate has the same leaf, and must not take the first one's place.
+        let under = if alternate { x509::fingerprint(pem.as_bytes()) } else { facts.fingerprint };
+        let kept = self.shelf.keep_chain(under, pem.as_bytes());
         kept.map_err(|error| Stopped::ours(STEP, error.to_string()))?;
-        let alternates = link::links(&answer, "alternate").len();
-        tracing::debug!(issuer = %self.settings.issuer, leaf = %facts.fingerprint, alternates, "fetched a chain");
-        Ok(facts)
+        let alternates = link::links(&answer, "alternate").into();
+        Ok(ChainFacts { leaf: Arc::new(facts), kept: under, alternates })
     }
 
     async fn renewal_info(

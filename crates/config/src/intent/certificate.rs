@@ -104,6 +104,7 @@ impl Meaning<'_> {
             key: keys.first().copied().unwrap_or_default(),
             key_chosen: !keys.is_empty(),
             pins: self.pins(raw),
+            chain: self.chain(raw),
             rotation: rotation.unwrap_or_default(),
             renew_before: self.renew_before(raw),
             owner: value(&raw.owner).map(|owner| Name::new(&owner)),
@@ -200,6 +201,16 @@ impl Meaning<'_> {
         pins.sort();
         pins.dedup();
         pins.into()
+    }
+
+    fn chain(&mut self, raw: &RawCertificate) -> Option<Box<str>> {
+        let field = raw.chain.as_ref()?;
+        let name = field.value.trim();
+        if name.is_empty() {
+            let hint = "name the root as its certificate does, such as \"ISRG Root X1\"";
+            self.report.error(field.span, "the root has no name", hint);
+        }
+        Some(name.into())
     }
 
     fn renew_before(&mut self, raw: &RawCertificate) -> Option<jiff::SignedDuration> {

@@ -5,7 +5,7 @@
 //! a public CA without it is an error here rather than a refusal by the CA at three in the morning.
 
 use perennial_core::intent::{IssuerKind, IssuerSpec};
-use perennial_core::words::Name;
+use perennial_core::words::{KeyAlgorithm, Name};
 use url::{Host, Url};
 
 use super::Meaning;
@@ -17,6 +17,15 @@ use crate::source::{Span, Spanned};
 
 const KINDS: [(&str, IssuerKind); 2] =
     [("public", IssuerKind::Public), ("private", IssuerKind::Private)];
+
+const ACCOUNT_KEYS: [(&str, KeyAlgorithm); 6] = [
+    ("ecdsa-p256", KeyAlgorithm::EcdsaP256),
+    ("ecdsa-p384", KeyAlgorithm::EcdsaP384),
+    ("rsa-2048", KeyAlgorithm::Rsa2048),
+    ("rsa-3072", KeyAlgorithm::Rsa3072),
+    ("rsa-4096", KeyAlgorithm::Rsa4096),
+    ("ed25519", KeyAlgorithm::Ed25519),
+];
 
 /// What the file says for every issuer that says nothing else.
 pub(super) struct Everywhere {
@@ -61,6 +70,7 @@ impl Meaning<'_> {
             profile: value(&raw.profile).map(Box::from),
             agreed: agreed.unwrap_or_default(),
             kind,
+            account_key: self.account_key(raw, kind),
         };
         Some((spec, IssuerSettings { directory, roots, eab }))
     }
@@ -97,6 +107,17 @@ impl Meaning<'_> {
                 None
             }
         }
+    }
+
+    fn account_key(&mut self, raw: &RawIssuer, kind: IssuerKind) -> KeyAlgorithm {
+        let key = self.word(&raw.account_key, "kind of key", &ACCOUNT_KEYS).unwrap_or_default();
+        if let Some(field) = &raw.account_key
+            && (key, kind) == (KeyAlgorithm::Ed25519, IssuerKind::Public)
+        {
+            let hint = "use \"ecdsa-p256\"; for a CA of your own say kind = \"private\"";
+            self.report.error(field.span, "no public CA takes an account key of Ed25519", hint);
+        }
+        key
     }
 
     fn contact(&mut self, field: &Spanned<OneOrMany>) -> Vec<String> {

@@ -58,6 +58,8 @@ section! {
         "roots" roots: String,
         /// Whether the rules of the public web apply: `public` or `private`.
         "kind" kind: String,
+        /// The kind of key that a new account gets.
+        "account_key" account_key: String,
         /// Whether you agree to this CA's terms of service.
         "agree_terms" agree_terms: bool,
         /// Whom this CA may write to.
@@ -176,6 +178,8 @@ section! {
         "endpoints" endpoints: Endpoints,
         /// The kind of key, or two: one for clients that take ECDSA, one for those that take RSA.
         "key" key: OneOrMany,
+        /// The root at which the chain is to end, where the CA offers several.
+        "chain" chain: String,
         /// Whether each leaf gets a new key: `rotate` or `reuse`.
         "rotation" rotation: String,
         /// Keys that clients pin, as `sha256/` and the digest of the key in base64.

@@ -73,6 +73,7 @@ contact = ["ops@example.org", "mailto:sec@example.org"]
 directory = "https://ca.example.org:14000/dir"
 roots = "ca.pem"
 profile = "shortlived"
+account_key = "ed25519"
 eab = { kid = "kid-1", key = { command = ["pass", "show", "eab"] } }
 
 [solver.ns]
@@ -126,6 +127,7 @@ fn every_key_of_intent_means_what_it_says() {
     let issuer = &intent.issuers[&Name::new("mine")];
     assert_eq!(issuer.kind, IssuerKind::Private, "roots of its own make a CA private");
     assert!(issuer.eab && !issuer.agreed);
+    assert_eq!(issuer.account_key, KeyAlgorithm::Ed25519);
     let contact: Vec<&str> = issuer.contact.iter().map(|url| &**url).collect();
     assert_eq!(contact, ["mailto:ops@example.org", "mailto:sec@example.org"]);
     let solver = &intent.solvers[&Name::new("ns")];

@@ -21,9 +21,9 @@ use alloc::string::String;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Context, Decision, Lane, Want, authorize, gate, retry};
+use super::{Context, Decision, Lane, Want, authorize, chain, gate, retry};
 use crate::action::{AccountRef, ActKind, AskKind};
-use crate::event::{AttemptEnded, Event};
+use crate::event::{AttemptEnded, ChainChosen, Event};
 use crate::state::{Certificate, Ordered, Running, Stage};
 use crate::words::time::after;
 use crate::words::{Blame, Failure, FailureKind, Identifier, Name, OrderStatus, blame_problem};
@@ -105,13 +105,16 @@ pub(super) fn advance(
         }
         Stage::Fetched(leaf) => match gate(running, leaf, cx.now) {
             Err(failure) => end(cx, name, decision, failure),
-            Ok(()) => keep(certificate, running, leaf.fingerprint, decision),
+            Ok(()) => {
+                let kept = running.alternate.unwrap_or(leaf.fingerprint);
+                keep(certificate, running, kept, decision);
+            }
         },
     }
 }
 
 /// Returns whether a failure may pass by itself, so that the attempt is worth going on with.
-const fn is_passing(kind: FailureKind) -> bool {
+pub(crate) const fn is_passing(kind: FailureKind) -> bool {
     matches!(kind, FailureKind::Transient | FailureKind::Unknown | FailureKind::AlreadyReplaced)
 }
 
@@ -287,7 +290,19 @@ impl Step<'_> {
         let Some(certificate) = self.ordered.facts.certificate.clone() else {
             return self.ask_order(decision);
         };
-        let kind = AskKind::Chain { account: self.account.clone(), certificate };
+        let wanted = self.certificate.spec.chain.as_deref();
+        let (certificate, alternate) = match chain::next(wanted, self.ordered, self.cx.now) {
+            None => (certificate, false),
+            Some(chain::Next::Ask(url, until)) => {
+                decision.wake(until);
+                (url.clone(), true)
+            }
+            Some(chain::Next::Choose(url)) => {
+                let certificate = url.clone();
+                return decision.events.push(Event::ChainChosen(ChainChosen { certificate }));
+            }
+        };
+        let kind = AskKind::Chain { account: self.account.clone(), certificate, alternate };
         decision.ask(kind, EXCHANGE_WITHIN, POLL_EVERY);
     }
 

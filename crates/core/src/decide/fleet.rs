@@ -91,6 +91,7 @@ fn spec(names: &[&str], targets: &[(&str, &[u8])]) -> CertificateSpec {
         key: KeyAlgorithm::EcdsaP256,
         key_chosen: false,
         pins: Box::default(),
+        chain: None,
         rotation: KeyRotation::Rotate,
         renew_before: None,
         owner: None,

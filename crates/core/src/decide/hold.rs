@@ -39,6 +39,7 @@ use alloc::vec::Vec;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::chain::ends_at;
 use super::tie::{Ties, ours};
 use super::{Context, Runway};
 use crate::intent::{CertificateSpec, EndpointSpec};
@@ -266,8 +267,11 @@ fn of_traits(spec: &CertificateSpec, place: &Place<'_>, leaf: &Leaf, all: &mut V
     if !is_alike(from.key_kind, to.key_kind) && !spec.key_chosen {
         object(all, Objection::OtherKeyKind { from: from.key_kind, to: to.key_kind });
     }
-    // Another issuer is one that the operator declared, with its root.
-    let is_declared = matches!((place.issuer, &leaf.issuer), (Some(from), Some(to)) if from != to);
+    // Another issuer is one that the operator declared, with its root; and so may the root itself be.
+    let is_other_issuer =
+        matches!((place.issuer, &leaf.issuer), (Some(from), Some(to)) if from != to);
+    let is_wanted = spec.chain.as_deref().is_some_and(|wanted| ends_at(&leaf.facts, wanted));
+    let is_declared = is_other_issuer || is_wanted;
     if is_other_root(from, to) && !is_declared {
         let (from, to) = (from.root.clone(), to.root.clone());
         object(all, Objection::OtherRoot { from, to });

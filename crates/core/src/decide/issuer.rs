@@ -12,7 +12,7 @@ use super::{Context, Decision, Lane, retry};
 use crate::action::{ActKind, AskKind};
 use crate::finding;
 use crate::state::{Account, Issuer, account_slot};
-use crate::words::{KeyAlgorithm, Name};
+use crate::words::Name;
 
 /// How often the directory is read.
 const DIRECTORY_EVERY: SignedDuration = SignedDuration::from_hours(24);
@@ -52,7 +52,7 @@ fn account(cx: &Context<'_>, name: &Name, issuer: &Issuer, decision: &mut Decisi
     match &issuer.account {
         Account::Ready { .. } => {}
         Account::Absent => {
-            let (slot, algorithm) = (account_slot(name), KeyAlgorithm::EcdsaP256);
+            let (slot, algorithm) = (account_slot(name), issuer.spec.account_key);
             decision.want(Lane::Local, ActKind::MakeKey { slot, algorithm }, EXCHANGE_WITHIN);
         }
         Account::Keyed { .. } => register(name, issuer, decision),

@@ -14,6 +14,7 @@
 
 mod attempt;
 mod authorize;
+mod chain;
 mod coverage;
 #[cfg(test)]
 mod coverage_tests;
@@ -39,7 +40,9 @@ use alloc::vec::Vec;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub(crate) use attempt::is_passing;
 pub(crate) use authorize::refused;
+pub use chain::{ends_at, suffices};
 pub use coverage::{Cell, Lack, Proof, coverage};
 pub(crate) use deploy::holds_newer;
 pub use deploy::reload_at;

@@ -12,10 +12,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Driver, Subject, Work};
 use crate::action::{AccountRef, ActKind, AskKind, Outcome, Reply};
-use crate::decide::{is_needed, newly_seen, refused};
+use crate::decide::{is_needed, is_passing, newly_seen, refused, suffices};
 use crate::event::{
-    AccountLost, AnswerShown, Empty, EndpointSeen, Event, PlaceFound, RenewalInfoSeen,
-    TargetInspected, ValidationFailed, ValidationPassed,
+    AccountLost, AnswerShown, ChainOffered, Empty, EndpointSeen, Event, PlaceFound,
+    RenewalInfoSeen, TargetInspected, ValidationFailed, ValidationPassed,
 };
 use crate::intent::{EndpointSpec, IssuerKind};
 use crate::record::{Stream, StreamKind};
@@ -24,7 +24,8 @@ use crate::state::{
 };
 use crate::words::time::after;
 use crate::words::{
-    Answer, AuthorizationStatus, Blame, Failure, FailureKind, Identifier, Name, Showing, Sight,
+    Answer, AuthorizationStatus, Blame, ChainFacts, Failure, FailureKind, Identifier, Name,
+    Showing, Sight, Url,
 };
 
 /// How often it is recorded that nothing changed.
@@ -274,7 +275,7 @@ fn news(
             Vec::from([Event::AnswerGone(answer.clone())])
         }
         (ask, reply) => match &certificate.attempt {
-            Attempt::Running(running) => of_attempt(running, ask, reply),
+            Attempt::Running(running) => of_attempt(certificate, running, ask, reply),
             Attempt::Resting(_) => Vec::new(),
         },
     }
@@ -317,7 +318,12 @@ fn seen_through(work: &Work, certificate: &Certificate) -> Vec<Event> {
 }
 
 /// Returns what a reply tells about a running attempt.
-fn of_attempt(running: &Running, ask: &AskKind, reply: Reply) -> Vec<Event> {
+fn of_attempt(
+    certificate: &Certificate,
+    running: &Running,
+    ask: &AskKind,
+    reply: Reply,
+) -> Vec<Event> {
     let Stage::Ordered(ordered) = &running.stage else { return Vec::new() };
     let troubled = running.trouble.is_some();
     match (ask, reply) {
@@ -333,12 +339,17 @@ fn of_attempt(running: &Running, ask: &AskKind, reply: Reply) -> Vec<Event> {
         (AskKind::Authorization { authorization, .. }, reply) => {
             of_authorization(ordered, authorization, reply, running.is_troubled_by_ca())
         }
-        (AskKind::Chain { certificate, .. }, Reply::Chain(facts)) => {
-            if ordered.facts.certificate.as_ref() == Some(certificate) {
-                Vec::from([Event::ChainSeen(facts)])
-            } else {
-                Vec::new()
+        (AskKind::Chain { certificate: url, alternate: false, .. }, Reply::Chain(facts)) => {
+            if ordered.facts.certificate.as_ref() != Some(url) || !ordered.chains.is_empty() {
+                return Vec::new();
             }
+            if suffices(certificate.spec.chain.as_deref(), &facts) {
+                return Vec::from([Event::ChainSeen(facts.leaf)]);
+            }
+            offered(url, Ok(*facts))
+        }
+        (AskKind::Chain { certificate: url, alternate: true, .. }, reply) => {
+            of_alternate(ordered, url, reply)
         }
         (AskKind::Locate { identifier, .. }, Reply::Place(place)) => {
             let unplaced = unplaced(ordered, identifier);
@@ -372,12 +383,25 @@ fn of_attempt(running: &Running, ask: &AskKind, reply: Reply) -> Vec<Event> {
     }
 }
 
-fn of_authorization(
-    ordered: &Ordered,
-    url: &crate::words::Url,
-    reply: Reply,
-    troubled: bool,
-) -> Vec<Event> {
+/// Returns what an alternate chain tells. One that cannot be had now is asked for again, and in the
+/// end done without: it is no trouble of the attempt's.
+fn of_alternate(ordered: &Ordered, url: &Url, reply: Reply) -> Vec<Event> {
+    let is_known = ordered.chains.iter().any(|own| own.certificate == *url);
+    match reply {
+        Reply::Chain(facts) if !is_known => offered(url, Ok(*facts)),
+        Reply::Failed(failure) if !is_known && !is_passing(failure.kind) => {
+            offered(url, Err(failure))
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn offered(url: &Url, found: Result<ChainFacts, Failure>) -> Vec<Event> {
+    let certificate = url.clone();
+    Vec::from([Event::ChainOffered(Box::new(ChainOffered { certificate, found }))])
+}
+
+fn of_authorization(ordered: &Ordered, url: &Url, reply: Reply, troubled: bool) -> Vec<Event> {
     let known = ordered.authorizations.iter().find(|authorization| authorization.url == *url);
     let Some(known) = known else { return Vec::new() };
     match reply {

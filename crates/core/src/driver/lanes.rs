@@ -258,6 +258,7 @@ mod tests {
                 profile: None,
                 agreed: true,
                 kind: IssuerKind::Public,
+                account_key: KeyAlgorithm::EcdsaP256,
             }));
             let (slot, algorithm) = (account_slot(&name()), KeyAlgorithm::EcdsaP256);
             let key = KeyFacts { id: KeyId([1; 32]), thumbprint: "thumbprint".into() };

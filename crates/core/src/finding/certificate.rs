@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use jiff::Timestamp;
 
 use super::{COURSE, Code, Finding, Severity};
-use crate::decide::{Context, Decision, Runway, due, held_until, holds_newer, may_write};
+use crate::decide::{Context, Decision, Runway, due, ends_at, held_until, holds_newer, may_write};
 use crate::state::{Attempt, Certificate, Deployment, Found, Laggard, LastFailure, Trouble};
 use crate::words::{Answer, Blame, ChallengeKind, Failure, FailureKind, Identifier, Permille};
 
@@ -21,6 +21,7 @@ pub fn of_certificate(cx: &Context<'_>, certificate: &Certificate, decision: &mu
     attempts(cx, certificate, decision);
     hindrance(cx, certificate, decision);
     held(cx, certificate, decision);
+    decision.findings.extend(other_chain(certificate));
     for ledger in &certificate.targets {
         target(cx, certificate, ledger, decision);
     }
@@ -50,6 +51,25 @@ pub fn of_certificate(cx: &Context<'_>, certificate: &Certificate, decision: &mu
             evidence: format!("not in the configuration since {since}").into(),
         });
     }
+}
+
+/// Says that the newest leaf's chain ends at another root than is declared.
+fn other_chain(certificate: &Certificate) -> Option<Finding> {
+    let wanted = certificate.spec.chain.as_deref()?;
+    let leaf = certificate.leaf.as_deref().filter(|leaf| leaf.bundle.is_some())?;
+    let traits = leaf.facts.traits.as_deref().filter(|_| !ends_at(&leaf.facts, wanted))?;
+    Some(Finding {
+        code: Code::LeafOtherChain,
+        subject: Box::default(),
+        severity: Severity::Notice,
+        blame: leaf.issuer.clone().map(Blame::Issuer),
+        evidence: format!(
+            "the chain of leaf {} ends at `{}`, and none that ends at `{wanted}` was offered and \
+             trusted when it was issued",
+            leaf.number, traits.root
+        )
+        .into(),
+    })
 }
 
 /// Says which servers did not show an answer of which the CA was told all the same.

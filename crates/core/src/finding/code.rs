@@ -118,6 +118,9 @@ codes! {
     /// A new leaf's key is of another kind than the served one's; it is held.
     LeafKeyKindChanged = "leaf.key-kind-changed",
         "declare the `key` that clients need, or let it pass: perennial confirm CERTIFICATE --leaf NUMBER";
+    /// The leaf's chain does not end at the declared root.
+    LeafOtherChain = "leaf.other-chain",
+        "correct or remove `chain`; the next renewal looks again, or now: perennial renew CERTIFICATE --now";
     /// The CA issued under another profile than the one ordered; the leaf is held.
     LeafOtherProfile = "leaf.other-profile",
         "correct the issuer's `profile`, or let it pass: perennial confirm CERTIFICATE --leaf NUMBER";

@@ -16,13 +16,14 @@ use alloc::vec::Vec;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::chain::Offered;
 use super::deployment::Trouble;
 use crate::action::{ActKind, Fact, Outcome};
 use crate::event::{AttemptBegan, Ended, Event};
 use crate::words::time::after;
 use crate::words::{
     Answer, AuthorizationFacts, AuthorizationStatus, Blame, ChallengeStatus, Failure, FailureKind,
-    KeyFacts, LeafFacts, OrderFacts, OrderStatus, Permille, Place, Showing, Url,
+    Fingerprint, KeyFacts, LeafFacts, OrderFacts, OrderStatus, Permille, Place, Showing, Url,
 };
 
 /// Whether an attempt runs.
@@ -75,6 +76,9 @@ pub struct Running {
     /// The profile under which the CA says it issues, where that is another than the one ordered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub odd_profile: Option<Box<str>>,
+    /// What the store has the fetched chain under, where that is an alternate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alternate: Option<Fingerprint>,
 }
 
 /// How far an attempt is.
@@ -111,6 +115,10 @@ pub struct Ordered {
     /// act counts as one to a question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll_at: Option<Timestamp>,
+    /// The chains that were fetched so far, where one of several is to be chosen: the CA's first
+    /// one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chains: Vec<Offered>,
 }
 
 /// How often is asked at the rarest about something that is on its way: a CA that names tomorrow is
@@ -196,6 +204,7 @@ impl Attempt {
                     stage: Stage::Unordered { doubted: false },
                     trouble: None,
                     odd_profile: None,
+                    alternate: None,
                 }));
             }
             (Self::Running(running), Event::AttemptEnded(ended)) => {
@@ -268,8 +277,23 @@ impl Running {
                 self.trouble = None;
                 self.stage = Stage::Fetched(facts.clone());
             }
+            Event::ChainOffered(offered) => {
+                self.trouble = None;
+                if let Stage::Ordered(order) = &mut self.stage {
+                    order.chains.push(Offered::new(at, offered));
+                }
+            }
+            Event::ChainChosen(chosen) => self.choose(&chosen.certificate),
             _ => {}
         }
+    }
+
+    fn choose(&mut self, certificate: &Url) {
+        let Stage::Ordered(order) = &mut self.stage else { return };
+        let chosen = order.chains.iter().find(|own| own.certificate == *certificate);
+        let Some(facts) = chosen.and_then(|own| own.facts.as_ref()) else { return };
+        self.alternate = (facts.kept != facts.leaf.fingerprint).then_some(facts.kept);
+        self.stage = Stage::Fetched(Arc::clone(&facts.leaf));
     }
 
     /// Returns whether the CA has issued a leaf in it.
@@ -531,6 +555,7 @@ impl Ordered {
             finalize_doubted: false,
             turns: 0,
             poll_at: poll_at(at, facts),
+            chains: Vec::new(),
         }
     }
 
@@ -697,6 +722,7 @@ mod tests {
             stage: Stage::Unordered { doubted: false },
             trouble: None,
             odd_profile: None,
+            alternate: None,
         }
     }
 

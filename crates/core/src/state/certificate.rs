@@ -252,7 +252,8 @@ impl Certificate {
     }
 
     /// Returns the slot of the key for the next leaf. The key of a revoked leaf is not used again,
-    /// whatever was declared: it may be known to others.
+    /// whatever was declared: it may be known to others. Nor is one of another kind than is declared
+    /// now.
     #[must_use]
     pub fn next_slot(&self, name: &Name) -> Slot {
         match self.spec.rotation {
@@ -261,10 +262,18 @@ impl Certificate {
                 Slot(alloc::format!("certificate/{name}/{number}").into())
             }
             KeyRotation::Reuse => {
-                let is_revoked = self.revoked_since().is_some();
-                reused_slot(name, self.rekeyed.saturating_add(u32::from(is_revoked)))
+                let is_spent = self.revoked_since().is_some() || self.has_other_kind_of_key();
+                reused_slot(name, self.rekeyed.saturating_add(u32::from(is_spent)))
             }
         }
+    }
+
+    /// Returns whether the key of our leaf is of another kind than the declared one.
+    fn has_other_kind_of_key(&self) -> bool {
+        let Some(leaf) = self.leaf.as_ref().filter(|leaf| leaf.bundle.is_some()) else {
+            return false;
+        };
+        leaf.facts.traits.as_ref().is_some_and(|own| own.key_kind != self.spec.key.kind())
     }
 
     /// Returns since when the leaf is known to be revoked, if it is.

@@ -208,6 +208,7 @@ impl Running {
         put_trouble_right(self.trouble.as_mut(), back);
         let Stage::Ordered(ordered) = &mut self.stage else { return };
         back.moment(&mut ordered.since);
+        back.moments(ordered.chains.iter_mut().map(|chain| &mut chain.at));
         if let Some(poll_at) = &mut ordered.poll_at {
             back.until(poll_at, POLLED_AT_LEAST_EVERY);
         }

@@ -3,6 +3,7 @@
 mod attempt;
 mod by_name;
 mod certificate;
+mod chain;
 mod checkpoint;
 mod clock;
 mod compact;
@@ -33,6 +34,7 @@ pub use attempt::{
     AnswerState, Attempt, Authorization, LastFailure, Ordered, Rest, Running, Stage,
 };
 pub use certificate::{Certificate, Late, Leaf, Owed, Predecessor, SpentKey, Suggestion};
+pub use chain::Offered;
 pub(crate) use checkpoint::known_shape;
 pub use checkpoint::{CHECKPOINT_SHAPE, Saved, Snapshot};
 pub(crate) use clock::SetBack;
@@ -273,8 +275,15 @@ impl State {
             used.bundles.extend(certificate.leaf.as_ref().and_then(|leaf| leaf.bundle));
             let Attempt::Running(running) = &certificate.attempt else { continue };
             used.slots.insert(running.plan.key.clone());
-            if let Stage::Fetched(leaf) = &running.stage {
-                used.chains.insert(leaf.fingerprint);
+            match &running.stage {
+                Stage::Unordered { .. } => {}
+                Stage::Ordered(ordered) => {
+                    let fetched = ordered.chains.iter().filter_map(|own| own.facts.as_ref());
+                    used.chains.extend(fetched.map(|facts| facts.kept));
+                }
+                Stage::Fetched(leaf) => {
+                    used.chains.insert(running.alternate.unwrap_or(leaf.fingerprint));
+                }
             }
         }
         used

@@ -8,7 +8,7 @@ use core::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ChallengeKind, Identifier, SuggestedWindow};
+use super::{ChallengeKind, Fingerprint, Identifier, LeafFacts, SuggestedWindow};
 
 /// A URL that a CA gave us. Opaque: it is compared and sent back, never taken apart in core.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -194,6 +194,19 @@ pub struct ChallengeFacts {
     pub status: ChallengeStatus,
     /// Why it failed.
     pub error: Option<Problem>,
+}
+
+/// A chain as a CA delivered it.
+///
+/// Source: RFC 8555 section 7.4.2.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainFacts {
+    /// What its leaf says, and what holds of this very chain.
+    pub leaf: Arc<LeafFacts>,
+    /// What the store has it under: the leaf's fingerprint, or for an alternate its own digest.
+    pub kept: Fingerprint,
+    /// Where the CA says that other chains of the same leaf are.
+    pub alternates: Box<[Url]>,
 }
 
 /// What the CA suggests about renewing a leaf.

@@ -141,9 +141,21 @@ pub enum KeyAlgorithm {
     Rsa3072,
     /// RSA with 4096 bits.
     Rsa4096,
+    /// Ed25519, for accounts at CAs of one's own.
+    Ed25519,
 }
 
 impl KeyAlgorithm {
+    /// Returns whether it is the one that is taken where none is declared.
+    #[must_use]
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes what it skips by reference"
+    )]
+    pub(crate) const fn is_default(&self) -> bool {
+        matches!(self, Self::EcdsaP256)
+    }
+
     /// Returns what a leaf for such a key says of it.
     #[must_use]
     pub const fn kind(self) -> KeyKind {
@@ -153,6 +165,7 @@ impl KeyAlgorithm {
             Self::Rsa2048 => KeyKind::Rsa { bits: 2048 },
             Self::Rsa3072 => KeyKind::Rsa { bits: 3072 },
             Self::Rsa4096 => KeyKind::Rsa { bits: 4096 },
+            Self::Ed25519 => KeyKind::Ed25519,
         }
     }
 
@@ -160,7 +173,7 @@ impl KeyAlgorithm {
     #[must_use]
     pub const fn variant(self) -> Variant {
         match self {
-            Self::EcdsaP256 | Self::EcdsaP384 => Variant::Ecdsa,
+            Self::EcdsaP256 | Self::EcdsaP384 | Self::Ed25519 => Variant::Ecdsa,
             Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => Variant::Rsa,
         }
     }

@@ -16,7 +16,7 @@ pub(crate) mod time;
 mod tlsa;
 
 pub use acme::{
-    AccountFacts, AccountStatus, AriCertId, AuthorizationFacts, AuthorizationStatus,
+    AccountFacts, AccountStatus, AriCertId, AuthorizationFacts, AuthorizationStatus, ChainFacts,
     ChallengeFacts, ChallengeStatus, DirectoryFacts, OrderFacts, OrderStatus, Problem,
     RenewalInfoFacts, SubProblem, Url,
 };

@@ -30,6 +30,7 @@ fn issuer() -> IssuerSpec {
         profile: None,
         agreed: true,
         kind: IssuerKind::Private,
+        account_key: KeyAlgorithm::EcdsaP256,
     }
 }
 
@@ -64,6 +65,7 @@ fn declaring(names: &[&str]) -> Intent {
             key: KeyAlgorithm::EcdsaP256,
             key_chosen: false,
             pins: Box::default(),
+            chain: None,
             rotation: KeyRotation::Rotate,
             renew_before: None,
             owner: None,

@@ -87,6 +87,7 @@ impl Story {
             key: perennial_core::words::KeyAlgorithm::EcdsaP256,
             key_chosen: false,
             pins: Box::default(),
+            chain: None,
             rotation: KeyRotation::Rotate,
             renew_before: None,
             owner: None,
@@ -533,6 +534,7 @@ fn held_where_windows_are_told() -> Story {
         profile: None,
         agreed: true,
         kind: IssuerKind::Public,
+        account_key: perennial_core::words::KeyAlgorithm::EcdsaP256,
     };
     let directory = DirectoryFacts { has_renewal_info: true, ..DirectoryFacts::default() };
     story.tell(StreamKind::Issuer, "ca", &Event::IssuerDeclared(issuer));

@@ -2,6 +2,7 @@
 
 #![cfg(test)] // so that the lints see tests, and what tests call, as tests
 
+mod chains;
 mod codes;
 mod declaring;
 mod doubts;

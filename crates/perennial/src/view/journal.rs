@@ -272,6 +272,11 @@ fn tell_of_certificate(event: &Event) -> Told {
         | Event::AnswerAwaited(_)
         | Event::AnswersDoubted(_) => tell_of_order(event),
         Event::ChainSeen(facts) => Told::main(format!("fetched {}", leaf_text(facts))),
+        Event::ChainOffered(offered) => match &offered.found {
+            Ok(chain) => Told::detail(format!("the CA offers a chain to {}", root_of(&chain.leaf))),
+            Err(failure) => Told::bad(Severity::Notice, failure.to_string()),
+        },
+        Event::ChainChosen(_) => Told::main("chose one of the chains that the CA offers"),
         Event::AnswerGone(answer) => {
             let (kind, name) = (answer.kind.as_str(), &answer.identifier);
             Told::main(format!("the {kind} answer for {name} is gone"))
@@ -328,6 +333,10 @@ fn spaced(subject: &str) -> String {
 
 fn leaf_text(facts: &LeafFacts) -> String {
     format!("a leaf of {} until {}", facts.issued_by, moment(facts.ends_at()))
+}
+
+fn root_of(facts: &LeafFacts) -> &str {
+    facts.traits.as_deref().map_or("an unknown root", |traits| &traits.root)
 }
 
 fn target_inspected(inspected: &TargetInspected) -> Told {

@@ -28,8 +28,8 @@ const ISSUER: &str = "sandbox";
 struct Keys(Mutex<BTreeMap<Slot, Zeroizing<Vec<u8>>>>);
 
 impl Keys {
-    fn make(&self, slot: &str) -> Slot {
-        let (slot, key) = (Slot(slot.into()), KeyPair::generate(KeyAlgorithm::EcdsaP256).unwrap());
+    fn make(&self, slot: &str, algorithm: KeyAlgorithm) -> Slot {
+        let (slot, key) = (Slot(slot.into()), KeyPair::generate(algorithm).unwrap());
         self.0.lock().unwrap().insert(slot.clone(), key);
         slot
     }
@@ -64,6 +64,11 @@ fn clock() -> Clock {
 impl World {
     /// Starts a sandbox with the zone `example.test`, and makes an account there.
     async fn start() -> Self {
+        Self::start_with(KeyAlgorithm::EcdsaP256).await
+    }
+
+    /// The same, with another kind of account key.
+    async fn start_with(algorithm: KeyAlgorithm) -> Self {
         let sandbox = Sandbox::start(SandboxConfig::new(clock(), clock())).await.unwrap();
         sandbox.add_zone("example.test", &[[127, 0, 0, 1].into()]);
         let ca = &sandbox.cas[0];
@@ -79,7 +84,7 @@ impl World {
         let keys = Arc::new(Keys::default());
         let shelf: Arc<dyn Shelf> = Arc::clone(&keys) as _;
         let client = Client::new(settings, http, shelf, clock());
-        let key = keys.make("account");
+        let key = keys.make("account", algorithm);
         let act = ActKind::NewAccount {
             issuer: issuer.clone(),
             key: key.clone(),
@@ -156,13 +161,13 @@ impl World {
             finalize: ready.finalize.unwrap(),
             order: order.url.clone(),
             identifiers: names.iter().map(|name| Identifier::new(name).unwrap()).collect(),
-            key: self.keys.make("leaf"),
+            key: self.keys.make("leaf", KeyAlgorithm::EcdsaP256),
         };
         let Outcome::Done(Fact::Order(_)) = self.client.perform(&act).await else { panic!() };
         let certificate = self.becomes(&order, OrderStatus::Valid).await.certificate.unwrap();
-        let ask = AskKind::Chain { account: self.account.clone(), certificate };
-        let Reply::Chain(leaf) = self.client.ask(&ask).await else { panic!() };
-        (*leaf).clone()
+        let ask = AskKind::Chain { account: self.account.clone(), certificate, alternate: false };
+        let Reply::Chain(chain) = self.client.ask(&ask).await else { panic!() };
+        (*chain.leaf).clone()
     }
 }
 
@@ -183,6 +188,13 @@ async fn a_wildcard_is_issued_by_an_unkind_ca_and_renewal_information_follows() 
     let ask = AskKind::RenewalInfo { issuer: Name::new(ISSUER), leaf: leaf.ari_id.unwrap() };
     let Reply::RenewalInfo(facts) = world.client.ask(&ask).await else { panic!() };
     assert!(leaf.validity.contains(facts.window.start));
+}
+
+#[tokio::test]
+async fn an_account_with_a_key_of_ed25519_is_issued_to() {
+    let world = World::start_with(KeyAlgorithm::Ed25519).await;
+    let leaf = world.issue(&["example.test"]).await;
+    assert_eq!(leaf.identifiers.len(), 1);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod demo;
 mod failing;
 mod holding;
 mod issuing;
+mod keys;
 mod kill;
 mod load;
 mod naming;

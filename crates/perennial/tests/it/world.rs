@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) addresses: Vec<IpAddr>,
     /// Whether nginx serves a webroot on the port of http-01.
     pub(crate) webroot: bool,
+    /// Whether each name has a server block and files of its own.
+    pub(crate) apart: bool,
 }
 
 impl Plan {
@@ -51,6 +53,7 @@ impl Plan {
             pebble: PebbleOptions::asking(dns),
             addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
             webroot: false,
+            apart: false,
         }
     }
 }
@@ -75,20 +78,26 @@ impl World {
         let resolver = plan.pebble.dns;
         plan.pebble.http_port = Some(http.number());
         let pebble = Pebble::start(plan.pebble).await.unwrap();
-        let issued = Authority::new("somebody else").unwrap().issue(&plan.names).unwrap();
-        let (cert, key) = (folder.path().join("old.pem"), folder.path().join("old.key"));
-        std::fs::write(&cert, issued.cert_pem).unwrap();
-        std::fs::write(&key, issued.key_pem).unwrap();
-        let mut server = Server::named(&plan.names).cert(&cert, &key);
-        for address in plan.addresses {
-            server = server.https(SocketAddr::new(address, https.number()));
+        let webroot = plan.webroot.then(|| folder.path().join("webroot"));
+        if let Some(webroot) = &webroot {
+            std::fs::create_dir(webroot).unwrap();
         }
-        if plan.webroot {
-            let webroot = folder.path().join("webroot");
-            std::fs::create_dir(&webroot).unwrap();
-            server = server.http(http.v4()).webroot(webroot);
-        }
-        let options = NginxOptions { servers: vec![server], raw: String::new() };
+        let blocks = if plan.apart { plan.names.chunks(1) } else { plan.names.chunks(usize::MAX) };
+        let servers = blocks.enumerate().map(|(number, names)| {
+            let issued = Authority::new("somebody else").unwrap().issue(names).unwrap();
+            let file = |kind: &str| folder.path().join(format!("old{number}.{kind}"));
+            std::fs::write(file("pem"), issued.cert_pem).unwrap();
+            std::fs::write(file("key"), issued.key_pem).unwrap();
+            let mut server = Server::named(names).cert(file("pem"), file("key"));
+            for address in &plan.addresses {
+                server = server.https(SocketAddr::new(*address, https.number()));
+            }
+            match &webroot {
+                Some(webroot) => server.http(http.v4()).webroot(webroot.clone()),
+                None => server,
+            }
+        });
+        let options = NginxOptions { servers: servers.collect(), raw: String::new() };
         let nginx = Nginx::start(options).await.unwrap();
         let target = "take_over = true\nsettle = \"2s\"".to_owned();
         let issuer = "agree_terms = true".to_owned();

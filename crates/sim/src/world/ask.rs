@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use perennial_core::action::{Ask, AskKind, Reply};
 use perennial_core::intent::EndpointSpec;
 use perennial_core::words::{
-    Answer, Blame, Doubts, Failure, FailureKind, Handshake, Installed, LeafFacts, Name, Showing,
-    Sight, SightState,
+    Answer, Blame, ChainFacts, Doubts, Failure, FailureKind, Handshake, Installed, LeafFacts, Name,
+    Showing, Sight, SightState,
 };
 
 use super::act::{Exchange, of_target, url_of};
@@ -144,7 +144,7 @@ impl Outside {
                     CaRequest::Authorization { account, authorization, deactivate: false };
                 (issuer, request)
             }
-            AskKind::Chain { account, certificate } => {
+            AskKind::Chain { account, certificate, .. } => {
                 let (account, issuer) = (url_of(account), &account.issuer);
                 let certificate = certificate.clone();
                 (issuer, CaRequest::Certificate { account, certificate })
@@ -177,7 +177,8 @@ impl Outside {
                 facts.trusted = self.cas.get(issuer).map(|ca| ca.config.root_trusted);
                 let facts = Arc::new(facts);
                 self.shelf.chains.insert(facts.fingerprint, Arc::clone(&facts));
-                Reply::Chain(facts)
+                let (kept, alternates) = (facts.fingerprint, Box::default());
+                Reply::Chain(Box::new(ChainFacts { leaf: facts, kept, alternates }))
             }
             Exchange::Fact(_) => Reply::Failed(super::act::ours("ask", "another answer came")),
         }

@@ -45,6 +45,7 @@ impl Scenario {
             profile: None,
             agreed: true,
             kind: IssuerKind::Public,
+            account_key: KeyAlgorithm::EcdsaP256,
         };
         let solver = |kind: ChallengeKind| SolverSpec {
             follows_cname: kind == ChallengeKind::Dns01,
@@ -101,6 +102,7 @@ impl Scenario {
             key: KeyAlgorithm::EcdsaP256,
             key_chosen: false,
             pins: Box::default(),
+            chain: None,
             rotation: KeyRotation::Rotate,
             renew_before: None,
             owner: None,

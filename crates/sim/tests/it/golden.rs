@@ -9,12 +9,13 @@ use std::path::PathBuf;
 
 use jiff::SignedDuration;
 use perennial_core::event::{
-    CertificateRenamed, ClockPutRight, Empty, Event, HoldOverruled, InstanceTroubled, IntentHeld,
-    IntentRefused, LeafConfirmed, RevocationUnknown, ValidationFailed, ValidationPassed,
+    CertificateRenamed, ChainChosen, ChainOffered, ClockPutRight, Empty, Event, HoldOverruled,
+    InstanceTroubled, IntentHeld, IntentRefused, LeafConfirmed, RevocationUnknown,
+    ValidationFailed, ValidationPassed,
 };
 use perennial_core::record::{Record, Stream, StreamKind};
 use perennial_core::state::State;
-use perennial_core::words::{Name, Objection, after};
+use perennial_core::words::{ChainFacts, Fingerprint, Name, Objection, after};
 use perennial_sim::model::ca::Outage;
 use perennial_sim::world::{Scenario, World};
 
@@ -124,7 +125,16 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
             Objection::OtherRoot { from: "Sandbox Root X1".into(), to: "Sandbox Root X2".into() },
         ]),
     };
+    let certificate = perennial_core::words::Url::from("https://ca.test/cert/1/1");
+    let found = Ok(ChainFacts {
+        leaf: leaf.facts.clone(),
+        kept: Fingerprint([7; 32]),
+        alternates: Box::new([certificate.clone()]),
+    });
+    let offered = ChainOffered { certificate: certificate.clone(), found };
     vec![
+        (stream.clone(), Event::ChainOffered(Box::new(offered))),
+        (stream.clone(), Event::ChainChosen(ChainChosen { certificate })),
         (Stream::instance(), Event::IntentRefused(refused)),
         (Stream::instance(), Event::IntentHeld(held)),
         (Stream::instance(), Event::InstanceTroubled(troubled)),

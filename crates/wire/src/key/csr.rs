@@ -8,7 +8,7 @@ use aws_lc_rs::signature::KeyPair as _;
 use perennial_core::words::Identifier;
 use rcgen::{CertificateParams, DistinguishedName, PublicKeyData, SanType, SigningKey};
 
-use super::{Curve, KeyError, KeyPair, Signer, sign_ecdsa, sign_rsa};
+use super::{Curve, KeyError, KeyPair, Signer, sign_ecdsa, sign_ed25519, sign_rsa};
 
 impl KeyPair {
     /// Writes a CSR in DER for these names, signed by this key.
@@ -45,6 +45,7 @@ impl PublicKeyData for CsrKey<'_> {
     fn der_bytes(&self) -> &[u8] {
         match &self.0.signer {
             Signer::Ecdsa { csr, .. } => csr.public_key().as_ref(),
+            Signer::Ed25519(pair) => pair.public_key().as_ref(),
             Signer::Rsa(pair) => pair.public_key().as_ref(),
         }
     }
@@ -53,6 +54,7 @@ impl PublicKeyData for CsrKey<'_> {
         match &self.0.signer {
             Signer::Ecdsa { curve: Curve::P256, .. } => &rcgen::PKCS_ECDSA_P256_SHA256,
             Signer::Ecdsa { curve: Curve::P384, .. } => &rcgen::PKCS_ECDSA_P384_SHA384,
+            Signer::Ed25519(_) => &rcgen::PKCS_ED25519,
             Signer::Rsa(_) => &rcgen::PKCS_RSA_SHA256,
         }
     }
@@ -62,6 +64,7 @@ impl SigningKey for CsrKey<'_> {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
         let signature = match &self.0.signer {
             Signer::Ecdsa { csr, .. } => sign_ecdsa(csr, message),
+            Signer::Ed25519(pair) => sign_ed25519(pair, message),
             Signer::Rsa(pair) => sign_rsa(pair, message),
         };
         signature.map_err(|_| rcgen::Error::RemoteKeyError)
@@ -82,7 +85,15 @@ mod tests {
     #[test]
     fn a_csr_names_exactly_what_was_asked_and_verifies() {
         let names = ["*.example.org", "192.0.2.7", "2001:db8::7", "example.org"];
-        for algorithm in [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048] {
+        let algorithms = [
+            KeyAlgorithm::EcdsaP256,
+            KeyAlgorithm::EcdsaP384,
+            KeyAlgorithm::Rsa2048,
+            KeyAlgorithm::Rsa3072,
+            KeyAlgorithm::Rsa4096,
+            KeyAlgorithm::Ed25519,
+        ];
+        for algorithm in algorithms {
             let pair = KeyPair::from_pkcs8(&KeyPair::generate(algorithm).unwrap()).unwrap();
             let der = pair.csr(&ids(&names)).unwrap();
             let (rest, csr) = X509CertificationRequest::from_der(&der).unwrap();
@@ -91,6 +102,7 @@ mod tests {
             assert_eq!(csr.certification_request_info.subject.iter().count(), 0);
             let spki = csr.certification_request_info.subject_pki.raw;
             assert_eq!(crate::digest::sha256(spki), pair.id().0, "{algorithm:?}");
+            assert_eq!(crate::x509::key_kind(spki).unwrap(), algorithm.kind());
             assert_eq!(alternative_names(&csr), names);
         }
     }

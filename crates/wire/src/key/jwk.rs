@@ -1,6 +1,6 @@
 //! Public keys as JSON Web Keys, and their thumbprints.
 //!
-//! Source: RFC 7517, RFC 7518 section 6, RFC 7638.
+//! Source: RFC 7517, RFC 7518 section 6, RFC 7638, RFC 8037 section 2.
 
 use serde::Serialize;
 
@@ -22,6 +22,15 @@ pub enum Jwk {
         x: String,
         /// The second coordinate.
         y: String,
+    },
+    /// A key on an Edwards curve.
+    Okp {
+        /// `Ed25519`.
+        crv: &'static str,
+        /// `OKP`.
+        kty: &'static str,
+        /// The public key.
+        x: String,
     },
     /// An RSA key.
     Rsa {
@@ -51,6 +60,11 @@ impl Jwk {
         Ok(Self::Ec { crv, kty: "EC", x: base64url(x), y: base64url(y) })
     }
 
+    /// Makes a JWK of a public key of Ed25519 (RFC 8032 section 5.1.5).
+    pub(super) fn of_ed25519(public: &[u8]) -> Self {
+        Self::Okp { crv: "Ed25519", kty: "OKP", x: base64url(public) }
+    }
+
     /// Makes a JWK of an `RSAPublicKey` in DER (RFC 8017 appendix A.1.1).
     pub(super) fn of_rsa(der: &[u8]) -> Result<Self, KeyError> {
         let unreadable = KeyError::Library("writing the public modulus");
@@ -74,6 +88,7 @@ impl Jwk {
             Self::Ec { crv, kty, x, y } => {
                 format!(r#"{{"crv":"{crv}","kty":"{kty}","x":"{x}","y":"{y}"}}"#)
             }
+            Self::Okp { crv, kty, x } => format!(r#"{{"crv":"{crv}","kty":"{kty}","x":"{x}"}}"#),
             Self::Rsa { e, kty, n } => format!(r#"{{"e":"{e}","kty":"{kty}","n":"{n}"}}"#),
         };
         base64url(&sha256(canonical.as_bytes()))
@@ -128,11 +143,27 @@ mod tests {
 
     #[test]
     fn serialised_it_is_the_input_of_the_thumbprint() {
-        for algorithm in [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048] {
+        for algorithm in [
+            KeyAlgorithm::EcdsaP256,
+            KeyAlgorithm::EcdsaP384,
+            KeyAlgorithm::Ed25519,
+            KeyAlgorithm::Rsa2048,
+        ] {
             let pair = KeyPair::from_pkcs8(&KeyPair::generate(algorithm).unwrap()).unwrap();
             let json = serde_json::to_string(pair.jwk()).unwrap();
             assert_eq!(base64url(&sha256(json.as_bytes())), pair.jwk().thumbprint());
         }
+    }
+
+    #[test]
+    fn the_example_of_rfc_8037_has_its_thumbprint() {
+        // RFC 8037 appendix A.3.
+        let jwk = Jwk::Okp {
+            crv: "Ed25519",
+            kty: "OKP",
+            x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo".into(),
+        };
+        assert_eq!(jwk.thumbprint(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
     }
 
     #[test]

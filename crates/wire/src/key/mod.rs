@@ -10,7 +10,8 @@
 //! signatures differ: JWS wants `r || s` (RFC 7518 section 3.4) where PKCS#10 wants DER (RFC 3279),
 //! so a pair of an elliptic curve keeps one signer for each.
 //!
-//! Deliberately absent: Ed25519 and P-521, which the CAs of the public web refuse.
+//! Ed25519 signs for accounts at CAs of one's own; those of the public web refuse it. Deliberately
+//! absent: P-521, which they refuse too.
 
 mod csr;
 mod jwk;
@@ -22,7 +23,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING,
     ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
-    EcdsaSigningAlgorithm, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -44,6 +45,7 @@ pub struct KeyPair {
 
 enum Signer {
     Ecdsa { curve: Curve, jws: EcdsaKeyPair, csr: EcdsaKeyPair },
+    Ed25519(Ed25519KeyPair),
     Rsa(RsaKeyPair),
 }
 
@@ -82,13 +84,14 @@ impl KeyPair {
         match algorithm {
             KeyAlgorithm::EcdsaP256 => generate_ecdsa(Curve::P256),
             KeyAlgorithm::EcdsaP384 => generate_ecdsa(Curve::P384),
+            KeyAlgorithm::Ed25519 => generate_ed25519(),
             KeyAlgorithm::Rsa2048 => generate_rsa(aws_lc_rs::rsa::KeySize::Rsa2048),
             KeyAlgorithm::Rsa3072 => generate_rsa(aws_lc_rs::rsa::KeySize::Rsa3072),
             KeyAlgorithm::Rsa4096 => generate_rsa(aws_lc_rs::rsa::KeySize::Rsa4096),
         }
     }
 
-    /// Reads a key from PKCS#8 DER: ECDSA on P-256 or P-384, or RSA of 2048 bits or more.
+    /// Reads a key from PKCS#8 DER: ECDSA on P-256 or P-384, Ed25519, or RSA of 2048 bits or more.
     ///
     /// # Errors
     ///
@@ -101,6 +104,11 @@ impl KeyPair {
             let jwk = Jwk::of_point(curve, jws.public_key().as_ref())?;
             let id = key_id(jws.public_key())?;
             return Ok(Self { signer: Signer::Ecdsa { curve, jws, csr }, id, jwk });
+        }
+        if let Ok(pair) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der) {
+            let jwk = Jwk::of_ed25519(pair.public_key().as_ref());
+            let id = key_id(pair.public_key())?;
+            return Ok(Self { signer: Signer::Ed25519(pair), id, jwk });
         }
         let pair = RsaKeyPair::from_pkcs8(der).map_err(|_| KeyError::NotAKey)?;
         let jwk = Jwk::of_rsa(pair.public_key().as_ref())?;
@@ -126,21 +134,22 @@ impl KeyPair {
         &self.jwk
     }
 
-    /// Returns the `alg` of this key's JWS signatures: `ES256`, `ES384` or `RS256`.
+    /// Returns the `alg` of this key's JWS signatures: `ES256`, `ES384`, `EdDSA` or `RS256`.
     ///
-    /// Source: RFC 7518 section 3.1; RFC 8555 section 6.2 excludes the others.
+    /// Source: RFC 7518 section 3.1, RFC 8037 section 3.1; RFC 8555 section 6.2 excludes the others.
     #[must_use]
     pub const fn jws_algorithm(&self) -> &'static str {
         match self.signer {
             Signer::Ecdsa { curve: Curve::P256, .. } => "ES256",
             Signer::Ecdsa { curve: Curve::P384, .. } => "ES384",
+            Signer::Ed25519(_) => "EdDSA",
             Signer::Rsa(_) => "RS256",
         }
     }
 
     /// Signs a JWS signing input, in the form that JWS wants.
     ///
-    /// Source: RFC 7518 sections 3.3 and 3.4.
+    /// Source: RFC 7518 sections 3.3 and 3.4, RFC 8037 section 3.1.
     ///
     /// # Errors
     ///
@@ -148,6 +157,7 @@ impl KeyPair {
     pub fn sign_jws(&self, signing_input: &[u8]) -> Result<Vec<u8>, KeyError> {
         match &self.signer {
             Signer::Ecdsa { jws, .. } => sign_ecdsa(jws, signing_input),
+            Signer::Ed25519(pair) => sign_ed25519(pair, signing_input),
             Signer::Rsa(pair) => sign_rsa(pair, signing_input),
         }
     }
@@ -187,7 +197,7 @@ pub fn to_pem(pkcs8: &[u8]) -> Zeroizing<String> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The bytes are no key that this release can use.
-    #[error("not a PKCS#8 key of ECDSA P-256, ECDSA P-384 or RSA with at least 2048 bits")]
+    #[error("not a PKCS#8 key of ECDSA P-256, ECDSA P-384, Ed25519 or RSA with at least 2048 bits")]
     NotAKey,
     /// The cryptographic library refused.
     #[error("the cryptographic library failed at {0}")]
@@ -200,6 +210,13 @@ pub enum KeyError {
 fn generate_ecdsa(curve: Curve) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let failed = |_| KeyError::Library("making an ECDSA key");
     let pair = EcdsaKeyPair::generate(curve.jws_signing()).map_err(failed)?;
+    let document = pair.to_pkcs8v1().map_err(failed)?;
+    Ok(Zeroizing::new(document.as_ref().to_vec()))
+}
+
+fn generate_ed25519() -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let failed = |_| KeyError::Library("making an Ed25519 key");
+    let pair = Ed25519KeyPair::generate().map_err(failed)?;
     let document = pair.to_pkcs8v1().map_err(failed)?;
     Ok(Zeroizing::new(document.as_ref().to_vec()))
 }
@@ -221,6 +238,12 @@ fn sign_ecdsa(pair: &EcdsaKeyPair, message: &[u8]) -> Result<Vec<u8>, KeyError> 
     Ok(signature.map_err(|_| KeyError::Library("signing with ECDSA"))?.as_ref().to_vec())
 }
 
+fn sign_ed25519(pair: &Ed25519KeyPair, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+    let signature =
+        pair.try_sign(message).map_err(|_| KeyError::Library("signing with Ed25519"))?;
+    Ok(signature.as_ref().to_vec())
+}
+
 fn sign_rsa(pair: &RsaKeyPair, message: &[u8]) -> Result<Vec<u8>, KeyError> {
     let mut signature = vec![0; pair.public_modulus_len()];
     pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
@@ -237,19 +260,24 @@ pub fn base64url(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use aws_lc_rs::signature::{
-        ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, RSA_PKCS1_2048_8192_SHA256,
+        ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
         UnparsedPublicKey, VerificationAlgorithm,
     };
 
     use super::*;
 
     /// Every algorithm but the slow sizes of RSA, which differ in nothing but the size.
-    const ALGORITHMS: [KeyAlgorithm; 3] =
-        [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048];
+    const ALGORITHMS: [KeyAlgorithm; 4] = [
+        KeyAlgorithm::EcdsaP256,
+        KeyAlgorithm::EcdsaP384,
+        KeyAlgorithm::Ed25519,
+        KeyAlgorithm::Rsa2048,
+    ];
 
     fn public_bytes(pair: &KeyPair) -> Vec<u8> {
         match &pair.signer {
             Signer::Ecdsa { jws, .. } => jws.public_key().as_ref().to_vec(),
+            Signer::Ed25519(pair) => pair.public_key().as_ref().to_vec(),
             Signer::Rsa(pair) => pair.public_key().as_ref().to_vec(),
         }
     }
@@ -274,9 +302,10 @@ mod tests {
 
     #[test]
     fn jws_signatures_verify_in_the_form_jws_wants() {
-        let verifiers: [(&str, &'static dyn VerificationAlgorithm, usize); 3] = [
+        let verifiers: [(&str, &'static dyn VerificationAlgorithm, usize); 4] = [
             ("ES256", &ECDSA_P256_SHA256_FIXED, 64),
             ("ES384", &ECDSA_P384_SHA384_FIXED, 96),
+            ("EdDSA", &ED25519, 64),
             ("RS256", &RSA_PKCS1_2048_8192_SHA256, 256),
         ];
         for (algorithm, (name, verifier, length)) in ALGORITHMS.into_iter().zip(verifiers) {

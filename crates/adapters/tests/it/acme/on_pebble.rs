@@ -1,5 +1,6 @@
 //! Stories on Pebble, which validates for real and refuses 30 % of good nonces.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -294,15 +295,29 @@ async fn an_action_for_another_issuer_or_room_is_our_own_fault() {
 }
 
 #[tokio::test]
-async fn alternate_chains_do_not_confuse() {
+async fn alternate_chains_are_fetched_beside_the_first_one_and_end_at_other_roots() {
     let world = World::start(|options| {
         options.alternate_roots = 2;
         options.chain_length = 3;
     })
     .await;
     let account = world.account().await;
-    let leaf = world.issue(&account, &["a.test"], "default", None).await;
-    let pem = world.shelf.chain(leaf.fingerprint).unwrap();
+    let order = world.order(&account, &["a.test"], "default", None).await;
+    world.prove(&account, &order).await;
+    let key = world.shelf.make("leaf", KeyAlgorithm::EcdsaP256);
+    let first = world.collect_chain(&account, &order, &["a.test"], &key).await;
+    assert_eq!((first.kept, first.alternates.len()), (first.leaf.fingerprint, 2));
+    let mut roots = BTreeSet::from([first.leaf.traits.clone().unwrap().root.clone()]);
+    for url in &first.alternates {
+        let alternate = world.chain(&account, url.clone(), true).await;
+        assert_eq!(alternate.leaf.fingerprint, first.leaf.fingerprint);
+        assert_ne!(alternate.kept, first.kept, "it does not take the first one's place");
+        roots.insert(alternate.leaf.traits.clone().unwrap().root.clone());
+        let pem = world.shelf.chain(alternate.kept).unwrap();
+        assert_eq!(Chain::from_pem(pem.as_bytes()).unwrap().fingerprint(), first.leaf.fingerprint);
+    }
+    assert_eq!(roots.len(), 3, "{roots:?}");
+    let pem = world.shelf.chain(first.leaf.fingerprint).unwrap();
     assert_eq!(pem.matches("BEGIN CERTIFICATE").count(), 4);
 }
 
@@ -336,7 +351,8 @@ async fn a_url_that_nobody_gave_us_is_gone() {
     let world = World::start(|_| ()).await;
     let account = world.account().await;
     let base = world.pebble.directory_url().replace("/dir", "");
-    let ask = AskKind::Chain { account, certificate: Url::from(&*format!("{base}/certZ/1234")) };
+    let certificate = Url::from(&*format!("{base}/certZ/1234"));
+    let ask = AskKind::Chain { account, certificate, alternate: false };
     assert!(refused(world.client.ask(&ask).await).starts_with("Gone, ourselves"));
 }
 

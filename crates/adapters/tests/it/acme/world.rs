@@ -7,9 +7,9 @@ use std::time::Duration;
 use perennial_adapters::acme::{Client, Eab, Settings};
 use perennial_core::action::{AccountRef, ActKind, AskKind, Fact, Outcome, Reply};
 use perennial_core::words::{
-    AccountFacts, AriCertId, AuthorizationFacts, AuthorizationStatus, BundleId, ChallengeFacts,
-    ChallengeKind, Failure, Fingerprint, Identifier, KeyAlgorithm, LeafFacts, Name, OrderFacts,
-    OrderStatus, Slot, Url,
+    AccountFacts, AriCertId, AuthorizationFacts, AuthorizationStatus, BundleId, ChainFacts,
+    ChallengeFacts, ChallengeKind, Failure, Fingerprint, Identifier, KeyAlgorithm, LeafFacts, Name,
+    OrderFacts, OrderStatus, Slot, Url,
 };
 use perennial_peers::{ChallTestSrv, Pebble, PebbleOptions, Port, until};
 use perennial_wire::clock::Clock;
@@ -186,6 +186,18 @@ impl World {
         names: &[&str],
         key: &Slot,
     ) -> LeafFacts {
+        let chain = self.collect_chain(account, order, names, key).await;
+        (*chain.leaf).clone()
+    }
+
+    /// The same, with where alternates are.
+    pub(super) async fn collect_chain(
+        &self,
+        account: &AccountRef,
+        order: &OrderFacts,
+        names: &[&str],
+        key: &Slot,
+    ) -> ChainFacts {
         done_order(self.client.perform(&finalize(account, order, names, key)).await);
         let valid = until("the order is valid", PATIENCE, async || {
             let facts = self.look_at(account, &order.url).await;
@@ -193,10 +205,18 @@ impl World {
         })
         .await
         .unwrap();
-        let ask =
-            AskKind::Chain { account: account.clone(), certificate: valid.certificate.unwrap() };
+        self.chain(account, valid.certificate.unwrap(), false).await
+    }
+
+    pub(super) async fn chain(
+        &self,
+        account: &AccountRef,
+        certificate: Url,
+        alternate: bool,
+    ) -> ChainFacts {
+        let ask = AskKind::Chain { account: account.clone(), certificate, alternate };
         match self.client.ask(&ask).await {
-            Reply::Chain(facts) => (*facts).clone(),
+            Reply::Chain(facts) => *facts,
             other => panic!("{other:?}"),
         }
     }
