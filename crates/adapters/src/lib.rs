@@ -5,4 +5,5 @@ pub mod challenge;
 pub mod deploy;
 pub mod discover;
 pub mod dns;
+pub mod foreign;
 pub mod probe;

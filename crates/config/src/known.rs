@@ -7,17 +7,17 @@
 
 /// A CA that is known by name.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct KnownIssuer {
+pub struct KnownIssuer {
     /// The name in configuration files.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// As people call it.
-    pub(crate) called: &'static str,
+    pub called: &'static str,
     /// The directory.
-    pub(crate) directory: &'static str,
+    pub directory: &'static str,
     /// The terms of service.
-    pub(crate) terms: &'static str,
+    pub terms: &'static str,
     /// Whether new accounts need an external account binding.
-    pub(crate) needs_eab: bool,
+    pub needs_eab: bool,
 }
 
 /// All of them.
@@ -93,6 +93,12 @@ pub(crate) const KNOWN: [KnownIssuer; 10] = [
         needs_eab: true,
     },
 ];
+
+/// Returns every CA that is known by name.
+#[must_use]
+pub const fn known_issuers() -> &'static [KnownIssuer] {
+    &KNOWN
+}
 
 /// CAs that people remember and that issue no more, with what became of them.
 pub(crate) const ENDED: [(&str, &str); 1] =

@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 pub use duration::{format_duration, parse_duration};
 pub use intent::{identifier, understand};
+pub use known::{KnownIssuer, known_issuers};
 pub use message::{Level, Message};
 use perennial_core::intent::Intent;
 pub use provider::{Field, Holds, Need, Privacy, Provider, provider, providers, providers_page};

@@ -17,9 +17,9 @@ use crate::finding::{Code, Severity};
 use crate::intent::{CertificateSpec, EndpointSpec, IssuerSpec, SolverSpec, TargetSpec};
 use crate::state::{Leaf, Saved, known_shape};
 use crate::words::{
-    Answer, AriCertId, AuthorizationFacts, Blame, ChainFacts, DirectoryFacts, Failure, Identifier,
-    Installed, LeafFacts, Name, Objection, OrderFacts, Permille, Place, RenewalInfoFacts, Showing,
-    Sight, Slot, Url,
+    Answer, AriCertId, AuthorizationFacts, Blame, BundleId, ChainFacts, DirectoryFacts, Failure,
+    Identifier, Installed, KeyFacts, LeafFacts, Name, Objection, OrderFacts, Permille, Place,
+    RenewalInfoFacts, Showing, Sight, Slot, Url,
 };
 
 macro_rules! events {
@@ -112,10 +112,17 @@ events! {
     /// What this instance stands on that fails now: its disk, its ports. It replaces what was told.
     InstanceTroubled(InstanceTroubled) = "instance.troubled",
 
+    /// The store was restored from a backup: nothing is done until a person resumes.
+    InstanceRestored(InstanceRestored) = "instance.restored",
+    /// A person has seen how things stand after a restore, and lets us go on.
+    InstanceResumed(Empty) = "instance.resumed",
+
     /// The operator declared an issuer, or changed it.
     IssuerDeclared(IssuerSpec) = "issuer.declared",
     /// What the CA's directory says.
     DirectorySeen(DirectoryFacts) = "directory.seen",
+    /// An account that another tool made goes on as ours.
+    AccountImported(AccountImported) = "account.imported",
     /// The CA says that it does not know our account.
     AccountLost(AccountLost) = "account.lost",
     /// A person has seen that our account has another URL than before.
@@ -156,6 +163,8 @@ events! {
     LeafInherited(Box<Leaf>) = "leaf.inherited",
     /// A valid leaf that somebody else installed is taken on with its own schedule.
     LeafAdopted(Arc<LeafFacts>) = "leaf.adopted",
+    /// A leaf that another tool got, with its key, goes on as ours.
+    LeafImported(Box<LeafImported>) = "leaf.imported",
     /// The CA's suggestion of when to renew, and where in it we go.
     RenewalInfoSeen(RenewalInfoSeen) = "renewal-info.seen",
     /// A person asked for a renewal.
@@ -310,6 +319,39 @@ pub struct IntentHeld {
 pub struct InstanceTroubled {
     /// All of it; empty once everything works.
     pub troubles: Vec<Failure>,
+}
+
+/// The store was restored from a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceRestored {
+    /// How this instance is called from now on, so that it is not taken for the one that was backed up.
+    pub id: Box<str>,
+    /// When the backup was made.
+    pub backed_up_at: Timestamp,
+}
+
+/// An account that another tool made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountImported {
+    /// Its key, which lies in the account's slot.
+    pub key: KeyFacts,
+    /// Its URL, where the tool had written it down; otherwise the CA is asked by the key.
+    pub url: Option<Url>,
+    /// Which tool.
+    pub from: Box<str>,
+}
+
+/// A leaf that another tool got.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeafImported {
+    /// What it says of itself.
+    pub facts: Arc<LeafFacts>,
+    /// The bundle in the store.
+    pub bundle: BundleId,
+    /// Who issued it, under the account that is ours now; absent where that is not known.
+    pub issuer: Option<Name>,
+    /// Which tool.
+    pub from: Box<str>,
 }
 
 /// The CA does not know our account.

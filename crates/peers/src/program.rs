@@ -87,6 +87,10 @@ impl Program {
     pub const INITDB: Self = Self { name: "initdb", install: "apt-get install postgresql" };
     /// Its command.
     pub const PG_CTL: Self = Self { name: "pg_ctl", install: "apt-get install postgresql" };
+    /// The ACME client in Go.
+    pub const LEGO: Self = Self { name: "lego", install: "apt-get install lego" };
+    /// The tool for keys and certificates.
+    pub const OPENSSL: Self = Self { name: "openssl", install: "apt-get install openssl" };
 
     /// Returns where the program is.
     ///

@@ -8,6 +8,8 @@ pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod demo;
+pub mod draft;
+pub mod import;
 pub mod live;
 pub mod run;
 pub mod sd_notify;

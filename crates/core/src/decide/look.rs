@@ -162,10 +162,15 @@ fn is_refused_by_clients(certificate: &Certificate, leaf: &LeafFacts) -> bool {
 
 /// Returns the adoption of the best leaf that lies at a target, where we hold none: valid, for all
 /// the names, beside its key, and not refused by clients where it is served.
+///
+/// Where we hold one that came from a backup, a leaf that was issued after it was got later, by
+/// ourselves before the restore or by somebody else: it is taken on, and never replaced by ours.
 pub(super) fn adopt(cx: &Context<'_>, certificate: &Certificate) -> Option<Event> {
-    if certificate.leaf.is_some() {
+    let own = certificate.leaf.as_deref();
+    if own.is_some_and(|own| !cx.state.instance.was_restored_since(own.since)) {
         return None;
     }
+    let issued_at = |facts: &LeafFacts| facts.validity.not_before;
     let lying = certificate.targets.iter().filter_map(|ledger| match &ledger.found {
         Found::Leaf { facts, key_matches: true, .. } => Some(facts),
         _ => None,
@@ -176,6 +181,7 @@ pub(super) fn adopt(cx: &Context<'_>, certificate: &Certificate) -> Option<Event
             && facts.for_servers
             && certificate.covers_all(facts)
             && !is_refused_by_clients(certificate, facts)
+            && own.is_none_or(|own| issued_at(&own.facts) < issued_at(facts))
     };
     let best = lying.filter(|facts| fits(facts)).max_by_key(|facts| facts.ends_at())?;
     Some(Event::LeafAdopted(best.clone()))

@@ -161,6 +161,9 @@ impl Decision {
 #[must_use]
 pub fn certificate(cx: &Context<'_>, name: &Name, certificate: &Certificate) -> Decision {
     let mut decision = Decision::default();
+    if cx.state.instance.waits_to_resume().is_some() {
+        return observe(cx, name, certificate);
+    }
     withdraw::decide(cx, certificate, &mut decision);
     if certificate.renamed_to.is_some() {
         deploy::drop_spent_keys(cx, certificate, &mut decision);
@@ -180,6 +183,22 @@ pub fn certificate(cx: &Context<'_>, name: &Name, certificate: &Certificate) -> 
         }
         deploy::decide(cx, name, certificate, &mut decision);
         suggest::decide(cx, certificate, &mut decision);
+    }
+    if decision.events.is_empty() {
+        finding::of_certificate(cx, certificate, &mut decision);
+    }
+    decision
+}
+
+/// Looks, and takes on what is newer than ours; does nothing else. So a restored store begins.
+fn observe(cx: &Context<'_>, name: &Name, certificate: &Certificate) -> Decision {
+    let mut decision = Decision::default();
+    if certificate.renamed_to.is_some() {
+        return decision;
+    }
+    look::decide(cx, name, certificate, &mut decision);
+    if look::is_over(cx, certificate, &mut decision) {
+        decision.events.extend(look::adopt(cx, certificate));
     }
     if decision.events.is_empty() {
         finding::of_certificate(cx, certificate, &mut decision);

@@ -128,6 +128,9 @@ impl Lanes {
 
     /// Returns the next waiter that may be admitted, and where.
     pub(super) fn next(&mut self, state: &State, now: Timestamp) -> Option<(Lane, Subject)> {
+        if state.instance.waits_to_resume().is_some() {
+            return None;
+        }
         let opened: Vec<Lane> =
             self.shut.iter().filter(|(_, at)| **at <= now).map(|(lane, _)| lane.clone()).collect();
         for lane in opened {

@@ -24,6 +24,7 @@ mod isolate;
 mod lanes;
 mod load;
 mod moment;
+mod offline;
 mod quiet;
 mod removal;
 mod settle;
@@ -37,6 +38,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use isolate::{Doing, Isolate};
 pub use load::Loader;
+pub use offline::{Import, ImportedAccount, ImportedLeaf, Left, Offline};
 pub use removal::{Removal, removal};
 
 use crate::action::{Act, ActId, Ask, AskKind, Outcome, Reply};
@@ -107,6 +109,8 @@ pub enum Input {
         /// The number of the leaf that the person was shown.
         leaf: u32,
     },
+    /// A person lets a restored instance go on.
+    Resume,
     /// Time passed.
     Time,
 }
@@ -242,6 +246,7 @@ impl Driver {
             }
             Input::Renew { certificate } => self.request(&mut work, certificate),
             Input::Confirm { certificate, leaf } => self.confirm(&mut work, certificate, leaf),
+            Input::Resume => self.resume(&mut work),
             Input::Troubled { .. } | Input::Time => {}
         }
         if self.halted {
@@ -298,6 +303,20 @@ impl Driver {
         if waits == Some(leaf) {
             self.append(work, &stream, Event::LeafConfirmed(LeafConfirmed { leaf }));
         }
+    }
+
+    /// A restored instance goes on: everybody is decided on again, now that acts are allowed.
+    fn resume(&mut self, work: &mut Work) {
+        if self.state.instance.waits_to_resume().is_none() {
+            return;
+        }
+        self.append(work, &Stream::instance(), Event::InstanceResumed(crate::event::Empty {}));
+        let issuers: Vec<Name> = self.state.issuers.keys().cloned().collect();
+        for name in issuers {
+            let number = self.issuers.number(&name);
+            work.dirty.insert(Subject::Issuer(number));
+        }
+        self.wake_all(work);
     }
 
     /// Starts an act: its record goes into the batch, the act is sealed with it.

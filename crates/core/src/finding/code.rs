@@ -157,6 +157,9 @@ codes! {
     /// A solver fails.
     SolverFailing = "solver.failing",
         "check the solver's credential and server";
+    /// The store was restored from a backup, and nobody has resumed.
+    StoreRestored = "store.restored",
+        "see that the instance that was backed up runs no more, then: perennial resume";
     /// A target cannot be written or reloaded.
     TargetFailing = "target.failing",
         "read the cause below; it is tried again by itself";

@@ -32,6 +32,16 @@ pub fn of_instance(instance: &Instance, quarantined: &[Quarantine], decision: &m
             evidence: format!("{count} certificates are missing: {}, ...", shown.join(", ")).into(),
         });
     }
+    if let Some(restored) = instance.waits_to_resume() {
+        let at = restored.backed_up_at;
+        decision.findings.push(Finding {
+            code: Code::StoreRestored,
+            subject: Box::default(),
+            severity: Severity::Warning,
+            blame: None,
+            evidence: format!("restored from a backup of {at}; nothing is renewed or installed").into(),
+        });
+    }
     for failure in &instance.troubles {
         let (code, subject) = match &failure.blame {
             Blame::Solver(solver) => (Code::SolverFailing, solver.as_str().into()),

@@ -16,7 +16,7 @@ use super::history::History;
 use super::issued::{self, Issued};
 use super::laggard::{self, Laggard};
 use crate::action::{ActKind, Fact, Outcome};
-use crate::event::{Ended, EndpointSeen, Event, Reason, RenewalInfoSeen};
+use crate::event::{Ended, EndpointSeen, Event, LeafImported, Reason, RenewalInfoSeen};
 use crate::intent::{CertificateSpec, KeyRotation, Serves};
 use crate::words::{
     Answer, AriCertId, BundleId, Fingerprint, Identifier, LeafFacts, Name, Permille, SightState,
@@ -387,6 +387,7 @@ impl Certificate {
                 self.supersede((**leaf).clone());
             }
             Event::LeafAdopted(facts) => self.adopt(at, facts),
+            Event::LeafImported(imported) => self.import(at, imported),
             Event::RenewalInfoSeen(seen) => self.hear(at, seen),
             Event::RenewalRequested(_) => self.requested_at = Some(at),
             Event::LeafConfirmed(confirmed) => self.confirm(confirmed.leaf),
@@ -631,12 +632,30 @@ impl Certificate {
     }
 
     fn adopt(&mut self, at: Timestamp, facts: &Arc<LeafFacts>) {
+        self.take(at, facts, None, None);
+    }
+
+    /// A leaf that another tool got is ours with its key: targets may have it without an order.
+    fn import(&mut self, at: Timestamp, imported: &LeafImported) {
+        self.take(at, &imported.facts, Some(imported.bundle), imported.issuer.clone());
+        for ledger in &mut self.targets {
+            ledger.fall_behind();
+        }
+    }
+
+    fn take(
+        &mut self,
+        at: Timestamp,
+        facts: &Arc<LeafFacts>,
+        bundle: Option<BundleId>,
+        issuer: Option<Name>,
+    ) {
         self.leaves = self.leaves.saturating_add(1);
         self.leaf = Some(Box::new(Leaf {
             number: self.leaves,
             facts: Arc::clone(facts),
-            bundle: None,
-            issuer: None,
+            bundle,
+            issuer,
             since: at,
             is_early: false,
             replaced_revoked: false,

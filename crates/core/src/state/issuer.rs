@@ -10,7 +10,7 @@ use super::failing::{self, Failing};
 use super::few::Few;
 use super::history::History;
 use crate::action::{AccountRef, ActKind, Fact, Outcome};
-use crate::event::{Ended, Event};
+use crate::event::{AccountImported, Ended, Event};
 use crate::intent::IssuerSpec;
 use crate::words::time::after;
 use crate::words::{
@@ -276,6 +276,7 @@ impl Issuer {
                 self.unlisted.clone_from(&seen.certificate);
                 self.relisted_at = seen.certificate.is_none().then_some(at);
             }
+            Event::AccountImported(imported) => self.account.import(imported),
             Event::AccountLost(lost) => self.account.lose(&lost.url),
             Event::OrderAdmitted(admitted) => self.orders.spend(at, admitted.after_failure),
             Event::Blamed(failure) => self.health.blame(at, failure),
@@ -328,6 +329,18 @@ impl Issuer {
 }
 
 impl Account {
+    /// Another tool's account becomes ours, where we have none.
+    fn import(&mut self, imported: &AccountImported) {
+        if *self != Self::Absent {
+            return;
+        }
+        let key = imported.key.clone();
+        *self = match imported.url.clone() {
+            Some(url) => Self::Ready { key, url, former: None },
+            None => Self::Keyed { key, former: None },
+        };
+    }
+
     fn lose(&mut self, lost: &Url) {
         if let Self::Ready { key, url, former } = self
             && url == lost

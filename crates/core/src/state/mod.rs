@@ -43,7 +43,7 @@ pub use endpoint::{AddressState, Doubt, EndpointState, Lasting, Served, StoreRef
 pub use failing::Failing;
 pub use few::Few;
 pub use history::{Acting, History};
-pub use instance::Instance;
+pub use instance::{Instance, Restored};
 pub use issued::{ISSUED_LATELY, Issued, set_of};
 pub use issuer::{Account, Health, Issuer, OrderBudget, account_slot};
 pub use laggard::Laggard;

@@ -11,7 +11,10 @@ use crate::event::Event;
 /// Returns whether an event brings something that is worth sharing.
 pub(super) const fn brings_much(event: &Event) -> bool {
     match event {
-        Event::CertificateDeclared(_) | Event::LeafAdopted(_) | Event::LeafInherited(_) => true,
+        Event::CertificateDeclared(_)
+        | Event::LeafAdopted(_)
+        | Event::LeafImported(_)
+        | Event::LeafInherited(_) => true,
         Event::Ended(ended) => matches!(ended.outcome, Outcome::Done(Fact::Kept(_))),
         _ => false,
     }

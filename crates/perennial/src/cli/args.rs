@@ -116,6 +116,8 @@ pub enum Command {
     /// Let a held leaf go to its targets, once you have seen why; without a name, confirm what else waits for a person (many
     /// certificates that go, an account's new URL, answers that cannot be taken down) and reload
     Confirm(ConfirmArgs),
+    /// Go on with the accounts, keys and leaves of another tool: certbot, lego or acme.sh
+    Import(ImportArgs),
     /// Let the daemon finish what is in flight and end
     Stop,
     /// Explain a command or a topic
@@ -192,6 +194,29 @@ pub struct JournalArgs {
     /// How many lines to show; 0 shows all
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
     pub lines: usize,
+}
+
+/// `perennial import`
+#[derive(Debug, ClapArgs)]
+pub struct ImportArgs {
+    /// Whose
+    #[arg(value_name = "TOOL")]
+    pub tool: ToolName,
+    /// Where its tree is [default: /etc/letsencrypt, .lego or ~/.acme.sh]
+    #[arg(long, value_name = "DIR")]
+    pub from: Option<PathBuf>,
+}
+
+/// A tool whose tree can be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ToolName {
+    /// The EFF's certbot.
+    Certbot,
+    /// lego's command line.
+    Lego,
+    /// acme.sh.
+    #[value(name = "acme.sh", alias = "acme-sh")]
+    AcmeSh,
 }
 
 /// `perennial help`

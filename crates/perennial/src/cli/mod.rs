@@ -7,6 +7,7 @@
 mod args;
 mod check;
 mod demo;
+mod import;
 mod journal;
 mod known;
 mod plan;
@@ -100,6 +101,7 @@ fn dispatch(args: &Args) -> Result<Ending> {
                 control(globals, &Question::Confirm { certificate, leaf })
             }
         },
+        Command::Import(args) => import::main(args, globals),
         Command::Stop => control(globals, &Question::Stop),
         Command::Help(args) => Ok(topics::main(args)),
     }

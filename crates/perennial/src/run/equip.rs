@@ -60,7 +60,7 @@ pub struct Surroundings {
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 
 /// Returns where the secret that seals the store comes from.
-pub(super) fn unseal(store: &StoreSettings) -> Unseal {
+pub fn unseal(store: &StoreSettings) -> Unseal {
     Unseal::from(store.unseal.clone())
 }
 

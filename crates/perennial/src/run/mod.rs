@@ -45,7 +45,7 @@ pub use boundary::Boundaries;
 pub use configuration::{Configuration, Unusable};
 use configuration::{Means, Newest, Opening, warn};
 pub use draw::Draws;
-pub use equip::{Surroundings, equip};
+pub use equip::{Surroundings, equip, unseal};
 pub use hands::Hands;
 pub use serve::serve;
 pub use shell::{End, Event, Look, Parts, Pulse, Shell};

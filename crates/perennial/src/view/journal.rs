@@ -185,6 +185,12 @@ fn tell(kind: StreamKind, event: &Event) -> Told {
                 Told::bad(Severity::Warning, text.join("; "))
             }
         },
+        Event::InstanceRestored(restored) => {
+            let from = moment(restored.backed_up_at);
+            let text = format!("restored from a backup of {from}; waits for: perennial resume");
+            Told::bad(Severity::Warning, text)
+        }
+        Event::InstanceResumed(_) => Told::main("a person lets it go on after the restore"),
         Event::IssuerDeclared(spec) => Told::main(format!("declared, at {}", spec.directory)),
         Event::SolverDeclared(spec) => Told::main(format!("declared, for {}", spec.kind.as_str())),
         Event::TargetDeclared(_) => Told::main("declared, as a place to install at"),
@@ -219,6 +225,10 @@ fn tell_of_issuer(event: &Event) -> Option<Told> {
             Some(own) => format!("its list of the revoked cannot be had, as {own} shows"),
             None => String::from("nothing shows any more that its list of the revoked is missing"),
         }),
+        Event::AccountImported(imported) => {
+            let url = imported.url.as_ref().map_or("not known yet", |url| &url.0);
+            Told::main(format!("the account that {} made is ours now: {url}", imported.from))
+        }
         Event::AccountConfirmed(_) => Told::main("a person has seen the account's new URL"),
         Event::Cleared(_) => Told::main("works again"),
         Event::ValidationFailed(failed) => {
@@ -240,6 +250,10 @@ fn tell_of_certificate(event: &Event) -> Told {
         Event::CertificateRenamed(renamed) => Told::main(format!("goes on as {}", renamed.to)),
         Event::LeafInherited(leaf) => Told::main(format!("inherited {}", leaf_text(&leaf.facts))),
         Event::LeafAdopted(facts) => Told::main(format!("adopted {}", leaf_text(facts))),
+        Event::LeafImported(imported) => {
+            let (from, leaf) = (&imported.from, leaf_text(&imported.facts));
+            Told::main(format!("took over from {from}: {leaf}"))
+        }
         Event::RenewalInfoSeen(seen) => {
             let at = moment(seen.facts.window.at(seen.spread));
             Told::detail(format!("the CA suggests to renew; ours is {at}"))

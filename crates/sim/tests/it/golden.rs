@@ -9,13 +9,13 @@ use std::path::PathBuf;
 
 use jiff::SignedDuration;
 use perennial_core::event::{
-    CertificateRenamed, ChainChosen, ChainOffered, ClockPutRight, Empty, Event, HoldOverruled,
-    InstanceTroubled, IntentHeld, IntentRefused, LeafConfirmed, RevocationUnknown,
-    ValidationFailed, ValidationPassed,
+    AccountImported, CertificateRenamed, ChainChosen, ChainOffered, ClockPutRight, Empty, Event,
+    HoldOverruled, InstanceRestored, InstanceTroubled, IntentHeld, IntentRefused, LeafConfirmed,
+    LeafImported, RevocationUnknown, ValidationFailed, ValidationPassed,
 };
 use perennial_core::record::{Record, Stream, StreamKind};
 use perennial_core::state::State;
-use perennial_core::words::{ChainFacts, Fingerprint, Name, Objection, after};
+use perennial_core::words::{ChainFacts, Fingerprint, KeyFacts, Name, Objection, after};
 use perennial_sim::model::ca::Outage;
 use perennial_sim::world::{Scenario, World};
 
@@ -132,6 +132,18 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
         alternates: Box::new([certificate.clone()]),
     });
     let offered = ChainOffered { certificate: certificate.clone(), found };
+    let imported = LeafImported {
+        facts: leaf.facts.clone(),
+        bundle: leaf.bundle.unwrap(),
+        issuer: leaf.issuer.clone(),
+        from: "certbot".into(),
+    };
+    let account = AccountImported {
+        key: KeyFacts { id: leaf.facts.key, thumbprint: "thumbprint".into() },
+        url: Some("https://ca.test/account/1".into()),
+        from: "certbot".into(),
+    };
+    let restored = InstanceRestored { id: "0a1b2c3d4e5f6071".into(), backed_up_at: begin() };
     vec![
         (stream.clone(), Event::ChainOffered(Box::new(offered))),
         (stream.clone(), Event::ChainChosen(ChainChosen { certificate })),
@@ -146,12 +158,16 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
         (stream.clone(), Event::LeafAdopted(leaf.facts.clone())),
         (stream.clone(), Event::LeafConfirmed(LeafConfirmed { leaf: leaf.number })),
         (stream.clone(), Event::HoldOverruled(Box::new(overruled))),
+        (stream.clone(), Event::LeafImported(Box::new(imported))),
         (stream.clone(), Event::LeafInherited(leaf)),
         (stream.clone(), Event::WithdrawalAbandoned(answer.clone())),
         (stream.clone(), Event::AnswerGone(answer)),
         (issuer.clone(), Event::ValidationFailed(Box::new(failed))),
         (issuer.clone(), Event::ValidationPassed(ValidationPassed { identifier })),
         (issuer.clone(), Event::AccountConfirmed(Empty {})),
+        (issuer.clone(), Event::AccountImported(account)),
+        (Stream::instance(), Event::InstanceRestored(restored)),
+        (Stream::instance(), Event::InstanceResumed(Empty {})),
         (issuer, Event::RevocationUnknown(unlisted)),
         (stream.clone(), Event::Checkpoint(state.checkpoint(&stream).unwrap())),
     ]

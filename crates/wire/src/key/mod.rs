@@ -14,6 +14,7 @@
 //! absent: P-521, which they refuse too.
 
 mod csr;
+mod foreign;
 mod jwk;
 
 use std::fmt;
