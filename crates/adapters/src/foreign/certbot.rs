@@ -101,7 +101,11 @@ fn programs(hooks: &Path) -> Vec<String> {
 /// Writes a word as a shell reads it.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%".contains(c);
-    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 fn lineage(root: &Path, name: &str, conf: &Path, common: &Hooks) -> Result<Lineage, String> {
@@ -260,7 +264,10 @@ www.shop.test = /srv/www
     fn every_authenticator_is_told() {
         let proof = |lines: &str| Conf::parse(&format!("[renewalparams]\n{lines}\n")).proof(&[]);
         assert_eq!(proof("authenticator = standalone"), Proof::Standalone(80));
-        assert_eq!(proof("authenticator = standalone\nhttp01_port = 8080"), Proof::Standalone(8080));
+        assert_eq!(
+            proof("authenticator = standalone\nhttp01_port = 8080"),
+            Proof::Standalone(8080)
+        );
         assert_eq!(proof("authenticator = nginx"), Proof::Server("nginx".into()));
         assert_eq!(proof("authenticator = dns-cloudflare"), Proof::Dns("cloudflare".into()));
         let manual = "authenticator = manual\npref_challs = dns-01,\nmanual_auth_hook = /bin/up";

@@ -245,7 +245,10 @@ impl ImportedAccount {
     /// Makes one of what is known of it.
     #[must_use]
     pub fn new(issuer: Name, key: KeyFacts, url: Option<&str>, from: &str) -> Self {
-        Self { issuer, account: AccountImported { key, url: url.map(Url::from), from: from.into() } }
+        Self {
+            issuer,
+            account: AccountImported { key, url: url.map(Url::from), from: from.into() },
+        }
     }
 }
 

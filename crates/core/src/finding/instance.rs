@@ -39,7 +39,8 @@ pub fn of_instance(instance: &Instance, quarantined: &[Quarantine], decision: &m
             subject: Box::default(),
             severity: Severity::Warning,
             blame: None,
-            evidence: format!("restored from a backup of {at}; nothing is renewed or installed").into(),
+            evidence: format!("restored from a backup of {at}; nothing is renewed or installed")
+                .into(),
         });
     }
     for failure in &instance.troubles {

@@ -11,6 +11,7 @@ mod hold;
 mod holding;
 mod life;
 mod loading;
+mod offline;
 mod owing;
 mod properties;
 mod risky;

@@ -151,7 +151,7 @@ fn an_order_that_stays_pending_is_dropped_within_the_hour() {
 }
 
 /// Tells `shop` what lies at its target.
-fn finds(shop: &mut Shop, facts: LeafFacts, ours: bool, key_matches: bool) {
+pub(crate) fn finds(shop: &mut Shop, facts: LeafFacts, ours: bool, key_matches: bool) {
     let leaf = Some(facts.into());
     let staged = Box::default();
     let found = Ok(Installed {

@@ -88,7 +88,13 @@ fn told(tool: Tool, report: &Report) -> String {
     let name = tool.as_str();
     let mut text = format!("from {name}'s tree in {}\n", report.from.display());
     for taken in &report.taken {
-        let _ = writeln!(text, "  {:<12} {:<20} {}", taken.what, taken.name.as_str(), safe(&taken.text));
+        let _ = writeln!(
+            text,
+            "  {:<12} {:<20} {}",
+            taken.what,
+            taken.name.as_str(),
+            safe(&taken.text)
+        );
     }
     if report.taken.is_empty() {
         text.push_str("  nothing new\n");

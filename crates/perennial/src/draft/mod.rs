@@ -170,7 +170,8 @@ fn quoted(text: &str) -> String {
 
 /// Makes a section's name of any text: what is not allowed becomes a hyphen.
 fn section_name(wish: &str) -> String {
-    let wish = wish.strip_prefix("*.").map_or_else(|| wish.to_owned(), |rest| format!("wildcard.{rest}"));
+    let wish =
+        wish.strip_prefix("*.").map_or_else(|| wish.to_owned(), |rest| format!("wildcard.{rest}"));
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let name: String = wish.chars().map(|c| if allowed(c) { c } else { '-' }).take(90).collect();
     let name = name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
@@ -216,7 +217,8 @@ mod tests {
         draft.add(Section::new("", "").comment("two\nlines").key("contact", hostile));
         let name = draft.free_name("certificate", "*.shop.test");
         assert_eq!(name, "wildcard.shop.test");
-        let section = Section::new("certificate", name).explained("take_over", true, "copied first");
+        let section =
+            Section::new("certificate", name).explained("take_over", true, "copied first");
         draft.add(section.clone());
         draft.add(section);
         assert_eq!(draft.free_name("certificate", "*.shop.test"), "wildcard.shop.test-2");

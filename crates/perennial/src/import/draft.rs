@@ -28,7 +28,9 @@ pub fn draft(tool: Tool, from: &str, tree: &Tree) -> Draft {
     contact.dedup();
     let name = tool.as_str();
     let mut head = Section::new("", "")
-        .comment(format!("Made from {name}'s tree in {from}. Look at it, then have {name}'s accounts,"))
+        .comment(format!(
+            "Made from {name}'s tree in {from}. Look at it, then have {name}'s accounts,"
+        ))
         .comment(format!("keys and leaves taken over: perennial import {name}"))
         .comment("Every key: docs/configuration.md. What it would do: perennial plan");
     if !contact.is_empty() {
@@ -64,7 +66,9 @@ fn issuer(draft: &mut Draft, directory: &Directory) -> String {
             let section = Section::new("issuer", name.clone()).key("directory", url);
             let section = match directory {
                 Directory::Url(_) => section,
-                Directory::Host(_) => section.comment("The path is a guess: it is written nowhere."),
+                Directory::Host(_) => {
+                    section.comment("The path is a guess: it is written nowhere.")
+                }
             };
             (name, section)
         }
@@ -72,7 +76,9 @@ fn issuer(draft: &mut Draft, directory: &Directory) -> String {
     let section = if known(directory).is_some_and(|known| known.needs_eab) {
         let file = |end: &str| format!("file:/etc/perennial/{name}.{end}");
         section
-            .comment("For new accounts this CA wants an external account binding. Yours is there, and")
+            .comment(
+                "For new accounts this CA wants an external account binding. Yours is there, and",
+            )
             .comment("goes on; put the binding into these files all the same, should it be lost.")
             .key("eab", &[("kid", file("kid")), ("key", file("key"))])
     } else {
@@ -90,8 +96,14 @@ fn certificate(draft: &mut Draft, tool: Tool, lineage: &Lineage, issuer: Option<
     let is_known = solvers.is_some();
     if !is_known {
         section = section
-            .comment(format!("{} proved it with {}, which cannot be told", tool.as_str(), lineage.proof))
-            .comment("from its files. Declare a solver (perennial help solvers), take the hashes away,")
+            .comment(format!(
+                "{} proved it with {}, which cannot be told",
+                tool.as_str(),
+                lineage.proof
+            ))
+            .comment(
+                "from its files. Declare a solver (perennial help solvers), take the hashes away,",
+            )
             .comment(format!("and import again: perennial import {}", tool.as_str()));
     }
     section = section.key("names", &*names);
@@ -179,9 +191,11 @@ fn target(
 ) -> String {
     let copied = format!("the files are {}'s; they are copied first", tool.as_str());
     if lineage.proof == Proof::Server(String::from("nginx")) {
-        let section = Section::new("target", "nginx")
-            .key("nginx", "/etc/nginx")
-            .explained("take_over", true, &copied);
+        let section = Section::new("target", "nginx").key("nginx", "/etc/nginx").explained(
+            "take_over",
+            true,
+            &copied,
+        );
         draft.add(if is_known { section } else { section.as_comment() });
         return String::from("nginx");
     }

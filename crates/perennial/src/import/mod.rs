@@ -241,8 +241,6 @@ fn why(reason: &Reason) -> String {
         Reason::Uncovered(name) => format!("the leaf is not for {name}, which is declared"),
         Reason::NotValid => String::from("the leaf is not valid now"),
         Reason::Undeclared => String::from("nothing of that name is declared"),
-        Reason::Quarantined => {
-            String::from("its history cannot be read; see: perennial status")
-        }
+        Reason::Quarantined => String::from("its history cannot be read; see: perennial status"),
     }
 }

@@ -89,7 +89,8 @@ fn a_leaf_goes_to_the_certificate_that_fits_it_best() {
     let source = Source { name: "it".into(), folder: "/".into(), text: text.into() };
     let loaded = understand(&[source]).unwrap();
     let matched = match_leaves(&tree, &loaded);
-    let pairs: Vec<_> = matched.pairs.iter().map(|(name, own)| (name.as_str(), &*own.name)).collect();
+    let pairs: Vec<_> =
+        matched.pairs.iter().map(|(name, own)| (name.as_str(), &*own.name)).collect();
     assert_eq!(pairs, [("both", "shop.test")]);
     let why: Vec<_> = matched.unmatched.iter().map(|(_, why)| why.as_str()).collect();
     assert_eq!(why, ["no certificate is declared for other.test"]);

@@ -10,6 +10,7 @@ mod declaring;
 mod demo;
 mod failing;
 mod holding;
+mod importing;
 mod issuing;
 mod keys;
 mod kill;

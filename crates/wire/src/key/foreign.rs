@@ -106,8 +106,7 @@ struct RsaJwk {
 impl RsaJwk {
     /// Writes it as an `RSAPrivateKey` (RFC 8017 appendix A.1.2).
     fn pkcs1(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        let numbers =
-            [&self.n, &self.e, &self.d, &self.p, &self.q, &self.dp, &self.dq, &self.qi];
+        let numbers = [&self.n, &self.e, &self.d, &self.p, &self.q, &self.dp, &self.dq, &self.qi];
         let mut content = Zeroizing::new(Vec::with_capacity(LONGEST));
         content.extend_from_slice(&[0x02, 1, 0]);
         for number in numbers {
@@ -198,12 +197,15 @@ mod tests {
         let read = KeyPair::pkcs8_of_jwk(jwk).unwrap();
         let pair = KeyPair::from_pkcs8(&read).unwrap();
         assert_eq!(pair.jws_algorithm(), "ES256");
-        assert!(format!("{:?}", pair.jwk()).contains("MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4"));
+        assert!(
+            format!("{:?}", pair.jwk()).contains("MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4")
+        );
     }
 
     #[test]
     fn what_is_no_key_or_a_sealed_one_is_refused() {
-        let sealed = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        let sealed =
+            b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
         for text in [&b""[..], b"key", sealed, &[b'-'; LONGEST + 1]] {
             assert_eq!(KeyPair::pkcs8_of_pem(text).unwrap_err(), KeyError::NotAKey);
             assert_eq!(KeyPair::pkcs8_of_jwk(text).unwrap_err(), KeyError::NotAKey);
