@@ -13,6 +13,7 @@
 //! hands back what it was given. Deliberately absent: queries by content (the fold is the state),
 //! a clock (records carry their own instants), and deleting (records move to the archive).
 
+pub mod backup;
 pub mod conformance;
 mod error;
 mod journal;

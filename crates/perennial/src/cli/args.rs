@@ -118,6 +118,12 @@ pub enum Command {
     Confirm(ConfirmArgs),
     /// Go on with the accounts, keys and leaves of another tool: certbot, lego or acme.sh
     Import(ImportArgs),
+    /// Write the whole store to a file that only its recipients can open; beside a running daemon too
+    Backup(BackupArgs),
+    /// Make the store anew from a backup; it only looks until you say `perennial resume`
+    Restore(RestoreArgs),
+    /// Let a restored store go on, once the one that was backed up runs no more
+    Resume,
     /// Let the daemon finish what is in flight and end
     Stop,
     /// Explain a command or a topic
@@ -194,6 +200,34 @@ pub struct JournalArgs {
     /// How many lines to show; 0 shows all
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
     pub lines: usize,
+}
+
+/// `perennial backup`
+#[derive(Debug, ClapArgs)]
+pub struct BackupArgs {
+    /// Where to; nothing may be there yet
+    #[arg(value_name = "TO")]
+    pub to: PathBuf,
+    /// Who can open it, as age-keygen shows it: age1...; may be said more than once
+    #[arg(long = "recipient", short, value_name = "AGE1")]
+    pub recipients: Vec<String>,
+    /// Write a folder instead, as secret as the store itself
+    #[arg(long, conflicts_with = "recipients")]
+    pub plain: bool,
+}
+
+/// `perennial restore`
+#[derive(Debug, ClapArgs)]
+pub struct RestoreArgs {
+    /// The backup: a file or a folder
+    #[arg(value_name = "FROM")]
+    pub from: PathBuf,
+    /// The file with the identity that opens it, as age-keygen wrote it
+    #[arg(long, short, value_name = "FILE")]
+    pub identity: Option<PathBuf>,
+    /// Where the store is made [default: what the configuration says, or /var/lib/perennial]
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
 }
 
 /// `perennial import`

@@ -5,6 +5,7 @@
 //! causes, an empty line, and a hint.
 
 mod args;
+mod backup;
 mod check;
 mod demo;
 mod import;
@@ -101,6 +102,9 @@ fn dispatch(args: &Args) -> Result<Ending> {
                 control(globals, &Question::Confirm { certificate, leaf })
             }
         },
+        Command::Backup(args) => backup::make(args, globals),
+        Command::Restore(args) => backup::put_back(args, globals),
+        Command::Resume => control(globals, &Question::Resume),
         Command::Import(args) => import::main(args, globals),
         Command::Stop => control(globals, &Question::Stop),
         Command::Help(args) => Ok(topics::main(args)),

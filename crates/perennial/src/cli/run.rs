@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use super::args::RunArgs;
 use super::{Ending, Globals, Hinted};
 use crate::clock::Time;
-use crate::run::{Boundaries, Draws, RunError, Start, Surroundings, serve};
+use crate::run::{Boundaries, DEFAULT_STORE, Draws, RunError, Start, Surroundings, serve};
 
 pub(super) fn main(args: &RunArgs, globals: &Globals) -> Result<Ending> {
     log(globals);
@@ -24,9 +24,6 @@ pub(super) fn main(args: &RunArgs, globals: &Globals) -> Result<Ending> {
     runtime.block_on(serve(start)).map_err(hinted)?;
     Ok(Ending::Fine)
 }
-
-/// Where the last good configuration is looked for if the newest cannot even say where the store is.
-const DEFAULT_STORE: &str = "/var/lib/perennial";
 
 /// Makes the runtime that everything asynchronous runs on.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -47,6 +47,8 @@ pub enum Question {
         /// Whether a person confirms that many certificates may go.
         confirmed: bool,
     },
+    /// Let a restored store go on.
+    Resume,
     /// Finish what is in flight and end.
     Stop,
 }

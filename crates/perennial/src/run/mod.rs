@@ -54,6 +54,9 @@ use standing::Standing;
 use crate::clock::Time;
 use crate::sd_notify::{Notifier, State};
 
+/// Where the store is if nothing says otherwise, not even a configuration that can be read.
+pub const DEFAULT_STORE: &str = "/var/lib/perennial";
+
 /// Why the daemon could not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {

@@ -150,6 +150,7 @@ fn answer(request: ControlRequest, wishes: &Wishes) {
             // An asker that has hung up wants no answer.
             let _ = reply.send(if told { done("the configuration is read") } else { gone() });
         }
+        Question::Resume => resume(events, reply),
         Question::Stop => {
             let told = wishes.stop();
             let _ = reply.send(if told { done("ending") } else { gone() });
@@ -172,6 +173,27 @@ fn renew(certificate: Name, events: &UnboundedSender<Event>, reply: oneshot::Sen
             unknown(&certificate)
         }
     });
+}
+
+fn resume(events: &UnboundedSender<Event>, reply: oneshot::Sender<Answer>) {
+    let events = events.clone();
+    let resumed = events.clone();
+    // Looked at first: a store that was not restored has nothing to resume.
+    let look = Look::new(move |driver, _| {
+        let waits = driver.state().instance.waits_to_resume().is_some();
+        let told = waits && resumed.send(Event::Input(Input::Resume)).is_ok();
+        let answer = if told {
+            Answer::Done { text: String::from("it goes on") }
+        } else {
+            Answer::Refused {
+                text: String::from("the store was not restored, or goes on already"),
+                hint: String::from("see how things stand: perennial status"),
+            }
+        };
+        // An asker that has hung up wants no answer.
+        let _ = reply.send(answer);
+    });
+    let _ = events.send(Event::Look(look));
 }
 
 pub(super) fn unknown(certificate: &Name) -> Answer {

@@ -289,7 +289,7 @@ async fn a_daemon_is_asked_and_its_refusals_are_told() {
                     Answer::Refused { text: "leaf 2 is held".into(), hint: "look".into() }
                 }
                 Question::Reload { confirmed: true } => Answer::Done { text: "read".into() },
-                Question::Reload { confirmed: false } | Question::Stop => {
+                Question::Reload { confirmed: false } | Question::Resume | Question::Stop => {
                     Answer::Refused { text: "not now".into(), hint: "wait".into() }
                 }
             };

@@ -4,6 +4,7 @@
 
 mod acme_on_sandbox;
 mod authority;
+mod backing_up;
 mod check;
 mod command_line;
 mod declaring;
