@@ -334,7 +334,7 @@ fn wrapping_key(
     let own = PrivateKey::from_private_key(&X25519, secret).map_err(|_| AgeError::Library)?;
     let other = UnparsedPublicKey::new(&X25519, other);
     let salt = [&share[..], recipient].concat();
-    agree(&own, &other, AgeError::Library, |shared| {
+    agree(&own, other, AgeError::Library, |shared| {
         derived(&salt, shared, b"age-encryption.org/v1/X25519")
     })
 }
