@@ -1,6 +1,6 @@
 //! PostgreSQL: a request of eight bytes, an answer of one.
 //!
-//! Source: PostgreSQL's documentation, "SSL Session Encryption" in "Frontend/Backend Protocol".
+//! Source: PostgreSQL's documentation, "Frontend/Backend Protocol", on TLS by `SSLRequest`.
 
 use super::talk::{Talk, quote};
 use crate::tls::TlsError;
