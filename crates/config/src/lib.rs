@@ -38,8 +38,9 @@ pub use raw::{Key, Section, sections};
 pub use scheme::{Scheme, scheme};
 pub use secret::{Secret, SecretError};
 pub use settings::{
-    EabSettings, FilePaths, HostPort, IssuerSettings, ProviderSettings, Rfc2136Settings, Settings,
-    SolverSettings, StoreSettings, TargetRecipe, TargetSettings, TsigAlgorithm, TsigSettings,
+    EabSettings, ExecSettings, FilePaths, HookConvention, HostPort, IssuerSettings,
+    ProviderSettings, Rfc2136Settings, Settings, SolverSettings, StoreSettings, TargetRecipe,
+    TargetSettings, TsigAlgorithm, TsigSettings,
 };
 pub use source::{Source, gather};
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use jiff::SignedDuration;
-use perennial_core::words::Name;
+use perennial_core::words::{ChallengeKind, Name};
 
 use crate::provider::Provider;
 use crate::secret::Secret;
@@ -78,15 +78,25 @@ pub enum SolverSettings {
     Rfc2136(Rfc2136Settings),
     /// `dns-01 = "cloudflare"` and its like.
     Provider(ProviderSettings),
-    /// `dns-01 = "exec"`.
-    Exec {
-        /// The program and its first arguments.
-        program: Vec<String>,
-        /// Its environment.
-        env: BTreeMap<String, Secret>,
-        /// The servers that must show an answer; empty means those the zone delegates to.
-        nameservers: Vec<SocketAddr>,
-    },
+    /// `dns-01 = "exec"` or `http-01 = "exec"`.
+    Exec(ExecSettings),
+}
+
+/// How a program answers challenges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecSettings {
+    /// The program and its first arguments.
+    pub program: Vec<String>,
+    /// How it is called.
+    pub convention: HookConvention,
+    /// The program that takes answers down, where it is another one.
+    pub cleanup: Option<Vec<String>>,
+    /// Which type of challenge it answers.
+    pub kind: ChallengeKind,
+    /// Its environment.
+    pub env: BTreeMap<String, Secret>,
+    /// The servers that must show an answer; empty means those the zone delegates to.
+    pub nameservers: Vec<SocketAddr>,
 }
 
 /// How DNS updates are sent.
@@ -100,6 +110,22 @@ pub struct Rfc2136Settings {
     pub ttl: SignedDuration,
     /// The servers that must show an answer; empty means those the zone delegates to.
     pub nameservers: Vec<SocketAddr>,
+}
+
+/// How a program that answers challenges is called: as the tool it was written for would.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HookConvention {
+    /// lego's `exec`.
+    #[default]
+    Lego,
+    /// lego's `exec` in its raw mode.
+    LegoRaw,
+    /// certbot's manual hooks.
+    Certbot,
+    /// A script of acme.sh's dnsapi.
+    AcmeSh,
+    /// dehydrated's hook.
+    Dehydrated,
 }
 
 /// How a DNS provider is written to.
@@ -235,7 +261,7 @@ impl Settings {
             SolverSettings::Webroot { .. }
             | SolverSettings::Rfc2136(_)
             | SolverSettings::Provider(_)
-            | SolverSettings::Exec { .. } => Vec::new(),
+            | SolverSettings::Exec(_) => Vec::new(),
         };
         self.solvers.values().flat_map(listen).collect()
     }

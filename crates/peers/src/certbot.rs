@@ -25,12 +25,14 @@ pub struct Certbot {
 pub enum CertbotProof {
     /// http-01 by files below a folder that a web server serves.
     Webroot(PathBuf),
-    /// dns-01 by two shell commands, told what to do by `CERTBOT_DOMAIN` and `CERTBOT_VALIDATION`.
+    /// By two shell commands, told what to do by `CERTBOT_DOMAIN` and `CERTBOT_VALIDATION`.
     Manual {
         /// Puts the record up.
         auth_hook: String,
         /// Takes it down.
         cleanup_hook: String,
+        /// For which challenge: `dns-01` or `http-01`.
+        challenge: String,
     },
 }
 
@@ -77,9 +79,9 @@ impl Certbot {
             CertbotProof::Webroot(folder) => {
                 command.arg("--webroot").arg("-w").arg(folder);
             }
-            CertbotProof::Manual { auth_hook, cleanup_hook } => {
+            CertbotProof::Manual { auth_hook, cleanup_hook, challenge } => {
                 command
-                    .args(["--manual", "--preferred-challenges", "dns"])
+                    .args(["--manual", "--preferred-challenges", challenge])
                     .args(["--manual-auth-hook", auth_hook])
                     .args(["--manual-cleanup-hook", cleanup_hook]);
             }

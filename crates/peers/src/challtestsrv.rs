@@ -56,6 +56,12 @@ impl ChallTestSrv {
         self.dns.v4()
     }
 
+    /// Returns where it is told, for programs that tell it by themselves.
+    #[must_use]
+    pub fn management_url(&self) -> String {
+        format!("http://{}", self.management.v4())
+    }
+
     /// Returns the port of the http-01 responder, if there is one.
     #[must_use]
     pub const fn http_port(&self) -> Option<u16> {

@@ -167,7 +167,7 @@ pub(crate) async fn listens(addr: SocketAddr) -> Result<(), Error> {
 }
 
 /// How long a peer may take to answer; starting is quick, but machines are busy.
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_WITHIN: Duration = Duration::from_secs(90);
 
 /// How much of a log is shown.
 const TAIL_BYTES: usize = 16 * 1024;

@@ -44,6 +44,8 @@ impl Program {
     /// PowerDNS's tool.
     pub const PDNSUTIL: Self =
         Self { name: "pdnsutil", install: "apt-get install pdns-server pdns-backend-sqlite3" };
+    /// An ACME client in one shell script.
+    pub const DEHYDRATED: Self = Self { name: "dehydrated", install: "apt-get install dehydrated" };
     /// SQLite's shell.
     pub const SQLITE3: Self = Self { name: "sqlite3", install: "apt-get install sqlite3" };
     /// The web server.

@@ -32,6 +32,8 @@ pub struct Program {
     pub args: Vec<String>,
     /// The variables it sees besides `PATH`. Values may be secret and are never shown.
     pub env: BTreeMap<String, String>,
+    /// Further variables, which are no secret: what it is told about its work.
+    pub told: BTreeMap<String, String>,
     /// How long it may take.
     pub limit: Duration,
 }
@@ -43,7 +45,8 @@ impl Program {
     #[must_use]
     pub fn new(argv: &[String], limit: Duration) -> Option<Self> {
         let (path, args) = argv.split_first()?;
-        Some(Self { path: path.into(), args: args.to_vec(), env: BTreeMap::new(), limit })
+        let (env, told) = (BTreeMap::new(), BTreeMap::new());
+        Some(Self { path: path.into(), args: args.to_vec(), env, told, limit })
     }
 
     /// Returns the program with each `{word}` in its arguments replaced by a value.
@@ -63,15 +66,31 @@ impl Program {
     ///
     /// Returns how it went wrong: not started, ended with a failure, or killed at the limit.
     pub async fn run(&self, more: &[&str]) -> Result<String, ProgramError> {
-        let not_started = |source| ProgramError::Start { program: self.path.clone(), source };
-        let (reader, writer) = io::pipe().map_err(not_started)?;
-        let mut reader = pipe::Receiver::from_owned_fd(reader.into()).map_err(not_started)?;
-        let mut child = self.spawn(more, writer).map_err(not_started)?;
-        let mut group = Group::of(&child);
-        let mut said = Tail::default();
+        self.run_to_end(more, Outputs::Together).await.map(|output| output.said)
+    }
 
-        let ended = tokio::time::timeout(self.limit, said.listen(&mut reader, &mut child)).await;
-        let status = match ended {
+    /// Runs the program as [`run`](Self::run) does, with what it writes to its standard output apart
+    /// from what it says to its standard error: for programs whose output means something.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run); what it said is then its standard error alone.
+    pub async fn run_apart(&self, more: &[&str]) -> Result<Output, ProgramError> {
+        self.run_to_end(more, Outputs::Apart).await
+    }
+
+    async fn run_to_end(&self, more: &[&str], outputs: Outputs) -> Result<Output, ProgramError> {
+        let not_started = |source| ProgramError::Start { program: self.path.clone(), source };
+        let (mut said, errors) = Ear::new().map_err(not_started)?;
+        let (mut written, output) = match outputs {
+            Outputs::Together => (Ear::closed(), errors.try_clone().map_err(not_started)?),
+            Outputs::Apart => Ear::new().map_err(not_started)?,
+        };
+        let mut child = self.spawn(more, output, errors).map_err(not_started)?;
+        let mut group = Group::of(&child);
+
+        let ended = listen(&mut said, &mut written, &mut child);
+        let status = match tokio::time::timeout(self.limit, ended).await {
             Ok(status) => status.map_err(not_started)?,
             Err(_) => {
                 group.kill();
@@ -79,20 +98,18 @@ impl Program {
                 return Err(ProgramError::TimedOut {
                     program: self.path.clone(),
                     limit: self.limit,
-                    said: self.masked(said.text()),
+                    said: self.masked(said.kept.text()),
                 });
             }
         };
         group.forget();
-        let _closed = tokio::time::timeout(LAST_WORDS, said.drain(&mut reader)).await;
+        let both = async { tokio::join!(said.drain(), written.drain()) };
+        let _closed = tokio::time::timeout(LAST_WORDS, both).await;
+        let said = self.masked(said.kept.text());
         if status.success() {
-            return Ok(self.masked(said.text()));
+            return Ok(Output { said, written: written.kept.0 });
         }
-        Err(ProgramError::Status {
-            program: self.path.clone(),
-            status,
-            said: self.masked(said.text()),
-        })
+        Err(ProgramError::Status { program: self.path.clone(), status, said })
     }
 
     /// Returns what was said without the values of the program's variables: they may be secret, and
@@ -102,8 +119,12 @@ impl Program {
         secret.fold(said, |said, value| said.replace(value.as_str(), "***"))
     }
 
-    fn spawn(&self, more: &[&str], output: io::PipeWriter) -> io::Result<Child> {
-        let errors = output.try_clone()?;
+    fn spawn(
+        &self,
+        more: &[&str],
+        output: io::PipeWriter,
+        errors: io::PipeWriter,
+    ) -> io::Result<Child> {
         close_fds::set_fds_cloexec_threadsafe(FIRST_OTHER_DESCRIPTOR, &[]);
         // Our ends of the pipe go with the command; the child's copies are then the only ones.
         let mut command = Command::new(&self.path);
@@ -113,6 +134,7 @@ impl Program {
             .env_clear()
             .env("PATH", DEFAULT_PATH)
             .envs(&self.env)
+            .envs(&self.told)
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(output)
@@ -121,6 +143,22 @@ impl Program {
             .kill_on_drop(true);
         command.spawn()
     }
+}
+
+/// What a program wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// The last of what it said, for a person; the values of its variables are masked.
+    pub said: String,
+    /// The last [`KEPT_OUTPUT`] bytes of its standard output, as they are.
+    pub written: Vec<u8>,
+}
+
+/// Whether a program's two outputs are read as one.
+#[derive(Clone, Copy)]
+enum Outputs {
+    Together,
+    Apart,
 }
 
 impl fmt::Debug for Program {
@@ -207,40 +245,57 @@ impl Drop for Group {
     }
 }
 
+/// One end of a pipe that a program writes to, and the last of what came through.
+struct Ear {
+    from: Option<pipe::Receiver>,
+    kept: Tail,
+}
+
+impl Ear {
+    fn new() -> io::Result<(Self, io::PipeWriter)> {
+        let (reader, writer) = io::pipe()?;
+        let from = Some(pipe::Receiver::from_owned_fd(reader.into())?);
+        Ok((Self { from, kept: Tail::default() }, writer))
+    }
+
+    fn closed() -> Self {
+        Self { from: None, kept: Tail::default() }
+    }
+
+    /// Reads some more; nothing more ever comes once the pipe is closed.
+    async fn hear(&mut self) {
+        let Some(from) = &mut self.from else { return std::future::pending().await };
+        let mut buffer = [0; 4096];
+        match from.read(&mut buffer).await {
+            Ok(count) if count > 0 => self.kept.push(buffer.get(..count).unwrap_or_default()),
+            _ => self.from = None,
+        }
+    }
+
+    /// Reads what is left in the pipe.
+    async fn drain(&mut self) {
+        while self.from.is_some() {
+            self.hear().await;
+        }
+    }
+}
+
+/// Reads until the child has ended; its outputs may stay open longer.
+async fn listen(said: &mut Ear, written: &mut Ear, child: &mut Child) -> io::Result<ExitStatus> {
+    loop {
+        tokio::select! {
+            status = child.wait() => return status,
+            () = said.hear() => {}
+            () = written.hear() => {}
+        }
+    }
+}
+
 /// The last bytes of what a program says.
 #[derive(Default)]
 struct Tail(Vec<u8>);
 
 impl Tail {
-    /// Reads until the child has ended; its output may stay open longer.
-    async fn listen(
-        &mut self,
-        reader: &mut pipe::Receiver,
-        child: &mut Child,
-    ) -> io::Result<ExitStatus> {
-        let mut buffer = [0; 4096];
-        let mut open = true;
-        loop {
-            tokio::select! {
-                status = child.wait() => return status,
-                read = reader.read(&mut buffer), if open => match read {
-                    Ok(count) if count > 0 => self.push(buffer.get(..count).unwrap_or_default()),
-                    _ => open = false,
-                },
-            }
-        }
-    }
-
-    /// Reads what is left in the pipe.
-    async fn drain(&mut self, reader: &mut pipe::Receiver) {
-        let mut buffer = [0; 4096];
-        while let Ok(count) = reader.read(&mut buffer).await
-            && count > 0
-        {
-            self.push(buffer.get(..count).unwrap_or_default());
-        }
-    }
-
     fn push(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
         let excess = self.0.len().saturating_sub(KEPT_OUTPUT);
@@ -290,6 +345,15 @@ mod tests {
         let said = env.run(&[]).await.unwrap();
         assert_eq!(said, format!("PATH={DEFAULT_PATH} / TOKEN=***"));
         assert!(!format!("{env:?}").contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn what_is_written_is_apart_from_what_is_said_where_it_means_something() {
+        let mut both = program(&["sh", "-c", "echo to $WHOM; echo well >&2"], LONG);
+        both.told.insert("WHOM".to_owned(), "everybody".to_owned());
+        let output = both.run_apart(&[]).await.unwrap();
+        assert_eq!((output.said.as_str(), &*output.written), ("well", &b"to everybody\n"[..]));
+        assert_eq!(both.run(&[]).await.unwrap(), "to everybody / well");
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@
 //! | [`WebrootSettings`] | http-01, as a file of some web server | the file, withdrawn later |
 //! | [`Rfc2136Settings`] | dns-01, by signed update | the record, withdrawn later |
 //! | [`ProviderSettings`] | dns-01, by a provider's API | the record, withdrawn later |
-//! | [`ProgramSettings`] | dns-01, by a program as of lego's `exec` | what the program leaves |
+//! | [`ProgramSettings`] | dns-01 or http-01, by a program as other tools call it | what the program leaves |
 
 mod crowd;
 mod http;
@@ -31,7 +31,7 @@ use perennial_core::action::{ActKind, Fact, Outcome};
 use perennial_core::words::{Answer, ChallengeKind, Name};
 
 pub use listener::Listener;
-pub use program::{ProgramMode, ProgramSettings};
+pub use program::{Convention, ProgramSettings};
 pub use provider::{Credentials, Holding, ProviderSettings, ZoneLocks};
 pub use rfc2136::{DEFAULT_TTL_SECS, Rfc2136Settings};
 pub use webroot::WebrootSettings;
@@ -158,10 +158,11 @@ impl Solvers {
 }
 
 impl Solver {
-    const fn kind(&self) -> ChallengeKind {
+    fn kind(&self) -> ChallengeKind {
         match self {
             Self::Listen(_) | Self::Webroot(_) => ChallengeKind::Http01,
-            Self::Rfc2136(_) | Self::Provider(_) | Self::Program(_) => ChallengeKind::Dns01,
+            Self::Rfc2136(_) | Self::Provider(_) => ChallengeKind::Dns01,
+            Self::Program(program) => program.kind(),
         }
     }
 }

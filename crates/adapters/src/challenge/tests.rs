@@ -18,7 +18,6 @@ use perennial_peers::{Bind, DnsOptions, Knot, Port, TsigKey, Zone};
 use perennial_wire::authorization::{key_authorization, txt_value};
 use perennial_wire::clock::Clock;
 use perennial_wire::dns::{Tsig, TsigAlgorithm};
-use perennial_wire::program::Program;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -264,45 +263,6 @@ async fn a_webroot_that_cannot_be_written_is_told() {
     // Not even root may make directories there.
     let failed = failure(present(&webroot(Path::new("/sys")), &http_answer("a")).await);
     assert_eq!(failed.blame, Blame::Ourselves, "{}", failed.cause);
-}
-
-fn hook(script: &str, mode: ProgramMode, log: &Path) -> Solvers {
-    let script = format!("exec >> {}; {script}", log.display());
-    let argv = ["sh", "-c", &script, "hook"].map(str::to_owned);
-    let program = Program::new(&argv, Duration::from_millis(1500)).unwrap();
-    solvers(SolverSettings::Program(ProgramSettings { program, mode }))
-}
-
-#[tokio::test]
-async fn a_program_is_told_as_lego_tells_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let log = dir.path().join("log");
-    let answer = dns_answer("token");
-    for mode in [ProgramMode::Record, ProgramMode::Raw] {
-        let solvers = hook("echo \"$# $*\"", mode, &log);
-        assert_eq!(present(&solvers, &answer).await, PRESENTED);
-        assert_eq!(withdraw(&solvers, &answer).await, WITHDRAWN);
-    }
-    let value = txt_value(&answer);
-    let record = "_acme-challenge.example.org.";
-    let raw = format!("-- example.org token {}", key_authorization(&answer));
-    let expected = format!(
-        "3 present {record} {value}\n3 cleanup {record} {value}\n5 present {raw}\n5 cleanup {raw}\n"
-    );
-    assert_eq!(fs::read_to_string(&log).unwrap(), expected);
-}
-
-#[tokio::test]
-async fn a_program_that_fails_or_hangs_is_blamed_with_its_last_words() {
-    let dir = tempfile::tempdir().unwrap();
-    let log = dir.path().join("log");
-    let script = "echo 'zone not found' >&2; exit 3";
-    let failed = failure(present(&hook(script, ProgramMode::Raw, &log), &dns_answer("t")).await);
-    assert_eq!((failed.kind, failed.blame), (FailureKind::Transient, Blame::Solver("s".into())));
-    assert!(failed.cause.ends_with("exit status: 3, saying: zone not found"), "{}", failed.cause);
-    let failed =
-        failure(present(&hook("sleep 1000", ProgramMode::Raw, &log), &dns_answer("t")).await);
-    assert!(failed.cause.contains("did not end within 1.5 s and was killed"), "{}", failed.cause);
 }
 
 #[tokio::test]

@@ -11,9 +11,10 @@ use super::Meaning;
 use crate::Secret;
 use crate::near::nearest;
 use crate::provider::{Need, Privacy, Provider, provider, providers};
-use crate::raw::{RawSolver, RawTsig, value};
+use crate::raw::{OneOrMany, RawSolver, RawTsig, value};
 use crate::settings::{
-    ProviderSettings, Rfc2136Settings, SolverSettings, TsigAlgorithm, TsigSettings,
+    ExecSettings, HookConvention, ProviderSettings, Rfc2136Settings, SolverSettings, TsigAlgorithm,
+    TsigSettings,
 };
 use crate::source::{Span, Spanned};
 
@@ -43,7 +44,8 @@ fn words_of_providers() -> impl Iterator<Item = &'static str> {
     providers().iter().map(|provider| provider.word)
 }
 
-const HTTP_KINDS: [(&str, Kind); 2] = [("listener", Kind::Listener), ("webroot", Kind::Webroot)];
+const HTTP_KINDS: [(&str, Kind); 3] =
+    [("listener", Kind::Listener), ("webroot", Kind::Webroot), ("exec", Kind::Exec)];
 const DNS_KINDS: [(&str, Kind); 2] = [("rfc2136", Kind::Rfc2136), ("exec", Kind::Exec)];
 
 const ALGORITHMS: [(&str, TsigAlgorithm); 3] = [
@@ -78,7 +80,7 @@ impl Meaning<'_> {
             Kind::Exec => self.exec(section)?,
             Kind::Provider(provider) => self.provider(section, provider)?,
         };
-        let in_dns = matches!(kind, Kind::Rfc2136 | Kind::Exec | Kind::Provider(_));
+        let in_dns = raw.dns_01.is_some();
         let usual = if in_dns { VISIBLE_WITHIN } else { SignedDuration::ZERO };
         let spec = SolverSpec {
             kind: if in_dns { ChallengeKind::Dns01 } else { ChallengeKind::Http01 },
@@ -175,7 +177,7 @@ impl Meaning<'_> {
         let any = providers().first().map_or(Kind::Exec, Kind::Provider);
         let asked = if matches!(kind, Kind::Provider(_)) { any } else { kind };
         let dns = [Kind::Rfc2136, Kind::Exec, any];
-        let places: [(&str, Option<Span>, &[Kind]); 10] = [
+        let places: [(&str, Option<Span>, &[Kind]); 12] = [
             ("listen", key(&raw.listen), &[Kind::Listener]),
             ("webroot", key(&raw.webroot), &[Kind::Webroot]),
             ("server", key(&raw.server), &[Kind::Rfc2136]),
@@ -185,6 +187,8 @@ impl Meaning<'_> {
             ("nameservers", key(&raw.nameservers), &dns),
             ("visible_within", key(&raw.visible_within), &dns),
             ("program", key(&raw.program), &[Kind::Exec]),
+            ("convention", key(&raw.convention), &[Kind::Exec]),
+            ("cleanup", key(&raw.cleanup), &[Kind::Exec]),
             ("env", key(&raw.env), &[Kind::Exec]),
         ];
         for (name, span, kinds) in places {
@@ -341,16 +345,74 @@ impl Meaning<'_> {
             env.insert(name.clone(), value);
         }
         let nameservers = self.nameservers(raw);
+        let convention = self.convention(section);
+        let cleanup = raw.cleanup.as_ref();
+        let cleanup = cleanup.map(|field| self.command(&field.with(field.value.0.clone())));
         let Some(field) = &raw.program else {
-            let hint = "write program = \"/usr/local/bin/dns-hook\"; it is called with `present` \
-                        or `cleanup`, the record's name and its value";
+            let hint = "write program = \"/usr/local/bin/dns-hook\"; how it is called, `convention` \
+                        says: perennial help solvers";
             self.report.error(section.key, "the exec solver has no program", hint);
             return None;
         };
         let program = self.command(&field.with(field.value.0.clone()));
-        Some(SolverSettings::Exec { program, env, nameservers })
+        if convention == HookConvention::AcmeSh {
+            self.script_of_acme_sh(field, &program);
+        }
+        let kind = match raw.http_01 {
+            Some(_) => ChallengeKind::Http01,
+            None => ChallengeKind::Dns01,
+        };
+        let settings = ExecSettings { program, convention, cleanup, kind, env, nameservers };
+        Some(SolverSettings::Exec(settings))
+    }
+
+    fn convention(&mut self, section: &Spanned<RawSolver>) -> HookConvention {
+        use HookConvention::{Certbot, Dehydrated};
+        let raw = &section.value;
+        let convention = self.word(&raw.convention, "convention", &CONVENTIONS);
+        let convention = convention.unwrap_or_default();
+        if let Some(field) = &raw.cleanup
+            && convention != Certbot
+        {
+            let hint = "write convention = \"certbot\", or remove it: the others call one program \
+                        for both";
+            let text = "only certbot's convention has a program of its own for cleaning up";
+            self.report.error(field.key, text, hint);
+        }
+        if raw.http_01.is_some() && !matches!(convention, Certbot | Dehydrated) {
+            let at = raw.convention.as_ref().map_or(section.key, |field| field.span);
+            let hint = "write convention = \"certbot\" or \"dehydrated\", or answer in DNS: \
+                        dns-01 = \"exec\"";
+            self.report.error(at, "programs of this convention do not answer http-01", hint);
+        }
+        for field in [&raw.nameservers].into_iter().flatten().filter(|_| raw.http_01.is_some()) {
+            let hint = "remove it: the CA asks the web server";
+            self.report.error(field.key, "`nameservers` means nothing to http-01", hint);
+        }
+        convention
+    }
+
+    /// Its functions are called as its file is.
+    fn script_of_acme_sh(&mut self, field: &Spanned<OneOrMany>, program: &[String]) {
+        let name = program.first().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+        let fine = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let stem = name.strip_suffix(".sh").filter(|stem| stem.starts_with("dns_"));
+        if program.len() != 1 || !stem.is_some_and(|stem| stem.chars().all(fine)) {
+            let hint = "write program = \"/opt/acme.sh/dnsapi/dns_cf.sh\", the script alone; its \
+                        settings go to `env`";
+            self.report.error(field.span, "this is no script of acme.sh's dnsapi", hint);
+        }
     }
 }
+
+/// Every convention by which a program may be called.
+const CONVENTIONS: [(&str, HookConvention); 5] = [
+    ("lego", HookConvention::Lego),
+    ("lego-raw", HookConvention::LegoRaw),
+    ("certbot", HookConvention::Certbot),
+    ("acme.sh", HookConvention::AcmeSh),
+    ("dehydrated", HookConvention::Dehydrated),
+];
 
 /// Returns whether a variable of this name usually holds a secret.
 fn looks_secret(name: &str) -> bool {

@@ -80,7 +80,7 @@ section! {
 section! {
     /// A means to present challenge answers.
     "[solver.NAME]" RawSolver {
-        /// Answers over HTTP on port 80: `listener` or `webroot`.
+        /// Answers over HTTP on port 80: `listener`, `webroot` or `exec`.
         "http-01" http_01: String,
         /// Answers in DNS: `rfc2136`, `exec`, or a provider (docs/providers.md).
         "dns-01" dns_01: String,
@@ -100,8 +100,12 @@ section! {
         "ttl" ttl: SignedDuration,
         /// The servers that must show an answer, instead of those the zone delegates to.
         "nameservers" nameservers: OneOrMany,
-        /// The program that is called with `present` or `cleanup`, and its first arguments.
+        /// The program that puts answers up and takes them down, and its first arguments.
         "program" program: OneOrMany,
+        /// How it is called: `lego`, `lego-raw`, `certbot`, `acme.sh` or `dehydrated`.
+        "convention" convention: String,
+        /// The program that takes answers down, in the convention of certbot.
+        "cleanup" cleanup: OneOrMany,
         /// The program's environment; values may be secrets.
         "env" env: Named<Secret>,
         /// How long an answer may take until every authoritative server shows it.

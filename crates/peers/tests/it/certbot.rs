@@ -62,7 +62,9 @@ async fn certbot_issues_a_wildcard_through_records_in_bind() {
             nsupdate = nsupdate.display(),
         )
     };
-    let proof = CertbotProof::Manual { auth_hook: hook("add"), cleanup_hook: hook("delete") };
+    let (auth_hook, cleanup_hook) = (hook("add"), hook("delete"));
+    let challenge = "dns-01".to_owned();
+    let proof = CertbotProof::Manual { auth_hook, cleanup_hook, challenge };
     let live = certbot.issue(&ca, &["*.shop.test", "shop.test"], &proof).await.unwrap();
     assert!(live.join("fullchain.pem").exists());
     assert!(dns.look("_acme-challenge.shop.test", "TXT").await.unwrap().is_empty());

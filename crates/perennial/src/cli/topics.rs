@@ -31,7 +31,8 @@ A means to answer challenges. Known kinds:
   http-01 = \"listener\"   Perennial answers on port 80 itself
   http-01 = \"webroot\"    it writes files that your web server shows
   dns-01 = \"rfc2136\"     signed updates to a name server
-  dns-01 = \"exec\"        a program, called with `present` or `cleanup`, the record's name and value
+  dns-01 = \"exec\"        a program, called as lego, certbot, acme.sh or dehydrated would
+                         (`convention`); http-01 = \"exec\" as certbot or dehydrated would
   dns-01 = \"cloudflare\"  a DNS provider's API, by `credentials`; the providers stand below
 Wildcards are proven by dns-01 alone, addresses by http-01 alone.";
 

@@ -8,14 +8,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
 use perennial_adapters::acme::{Client, Eab, Settings as AcmeSettings};
 use perennial_adapters::challenge::{
-    Holding, Listener, ProgramMode, ProgramSettings, ProviderSettings, Rfc2136Settings,
+    Convention, Holding, Listener, ProgramSettings, ProviderSettings, Rfc2136Settings,
     SolverSettings, Solvers, WebrootSettings, ZoneLocks,
 };
 use perennial_adapters::deploy::{
@@ -25,12 +25,13 @@ use perennial_adapters::deploy::{
 use perennial_adapters::dns::{PlaceSettings, Places};
 use perennial_adapters::probe::Probe;
 use perennial_config::{
-    Holds, HostPort, IssuerSettings, ProviderSettings as DeclaredProvider, Settings,
-    SolverSettings as Declared, StoreSettings, TargetRecipe, TsigSettings,
+    ExecSettings, Holds, HookConvention, HostPort, IssuerSettings,
+    ProviderSettings as DeclaredProvider, Settings, SolverSettings as Declared, StoreSettings,
+    TargetRecipe, TsigSettings,
 };
 use perennial_core::intent::{CertificateSpec, Intent};
 use perennial_core::state::State;
-use perennial_core::words::Name;
+use perennial_core::words::{ChallengeKind, Name};
 use perennial_store::{Unseal, Vault};
 use perennial_wire::dns::{Resolver, Tsig, TsigAlgorithm};
 use perennial_wire::http::{Http, Plaintext, Roots as HttpRoots, Settings as HttpSettings};
@@ -103,8 +104,9 @@ pub async fn equip(
     }
     let mut solvers = BTreeMap::new();
     let mut places = BTreeMap::new();
+    let memory_of_hooks = settings.store.dir.join(MEMORY_OF_HOOKS);
     for (name, declared) in &settings.solvers {
-        match solver(name, declared, surroundings).await {
+        match solver(name, declared, surroundings, &memory_of_hooks).await {
             Ok((solver, place)) => {
                 solvers.insert(name.clone(), solver);
                 places.extend(place.map(|place| (name.clone(), place)));
@@ -176,6 +178,7 @@ async fn solver(
     name: &Name,
     declared: &Declared,
     surroundings: &Surroundings,
+    memory_of_hooks: &Path,
 ) -> Result<(SolverSettings, Option<PlaceSettings>), RunError> {
     let failed = failed("solver", name);
     Ok(match declared {
@@ -211,22 +214,45 @@ async fn solver(
             };
             (SolverSettings::Provider(made), Some(place))
         }
-        Declared::Exec { program, env, nameservers } => {
-            let no_words = "the program is empty";
-            let mut made = Program::new(program, COMMAND_LIMIT).ok_or_else(|| failed(&no_words))?;
-            for (variable, secret) in env {
-                let value = secret.text().map_err(|e| failed(&e))?;
-                made.env.insert(variable.clone(), value.to_string());
-            }
-            let settings = ProgramSettings { program: made, mode: ProgramMode::default() };
+        Declared::Exec(declared) => {
+            let memory = memory_of_hooks.join(name.as_str());
+            let made = hooks(declared, memory).map_err(|e| failed(&e))?;
             let place = PlaceSettings {
                 follows_cname: true,
-                nameservers: nameservers.clone(),
+                nameservers: declared.nameservers.clone(),
                 server: None,
             };
-            (SolverSettings::Program(settings), Some(place))
+            let in_dns = declared.kind == ChallengeKind::Dns01;
+            (SolverSettings::Program(made), in_dns.then_some(place))
         }
     })
+}
+
+/// The folder, in the store's, of what hooks are to remember between two calls.
+const MEMORY_OF_HOOKS: &str = "hooks";
+
+fn hooks(declared: &ExecSettings, memory: PathBuf) -> Result<ProgramSettings, String> {
+    let program = |argv: &[String]| -> Result<Program, String> {
+        let made = Program::new(argv, COMMAND_LIMIT).ok_or("the program is empty")?;
+        let mut env = BTreeMap::new();
+        for (variable, secret) in &declared.env {
+            let value = secret.text().map_err(|error| error.to_string())?;
+            env.insert(variable.clone(), value.to_string());
+        }
+        Ok(Program { env, ..made })
+    };
+    let convention = match declared.convention {
+        HookConvention::Lego => Convention::Lego,
+        HookConvention::LegoRaw => Convention::LegoRaw,
+        HookConvention::Certbot => {
+            let cleanup = declared.cleanup.as_deref().map(program).transpose()?;
+            Convention::Certbot { cleanup }
+        }
+        HookConvention::AcmeSh => Convention::AcmeSh,
+        HookConvention::Dehydrated => Convention::Dehydrated,
+    };
+    let kind = declared.kind.clone();
+    Ok(ProgramSettings { program: program(&declared.program)?, convention, kind, memory })
 }
 
 fn provider(
@@ -336,6 +362,7 @@ fn targets(intent: &Intent, settings: &Settings) -> BTreeMap<Name, TargetSetting
                         path: reload.first().map(Into::into).unwrap_or_default(),
                         args: reload.iter().skip(1).cloned().collect(),
                         env: BTreeMap::new(),
+                        told: BTreeMap::new(),
                         limit: COMMAND_LIMIT,
                     },
                     dir,

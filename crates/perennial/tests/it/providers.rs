@@ -1,10 +1,14 @@
-//! The table of DNS providers says what the adapter takes.
+//! The table of DNS providers says what the adapter takes, and one of them proves names.
 
 use std::process::Command;
 
 use perennial_adapters::challenge::{Credentials, Holding, ProviderSettings, ZoneLocks};
 use perennial_config::{Field, Need, Provider, providers};
+use perennial_peers::{PowerDns, Zone};
 use zeroize::Zeroizing;
+
+use crate::running::Running;
+use crate::world::{SHOP, World, assert_no_txt};
 
 /// Something that the field could hold.
 fn value(field: &Field, rsa_key: &str) -> String {
@@ -66,4 +70,25 @@ fn a_client_can_be_made_of_exactly_what_each_row_says() {
     }
     let names: Vec<&str> = providers().iter().map(|provider| provider.word).collect();
     assert_eq!(names.len(), 72, "{names:?}");
+}
+
+/// A name and its wildcard: two values of one name, both up at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wildcard_is_proven_by_the_api_of_powerdns_deployed_and_seen() {
+    let records = "@ A 127.0.0.1\nwww A 127.0.0.1";
+    let dns = PowerDns::start([Zone::new("shop.test", records)]).await.unwrap();
+    let world = World::new(dns.addr(), &["shop.test", "www.shop.test"]).await;
+    std::fs::write(world.path("pdns.key"), PowerDns::api_key()).unwrap();
+    let solver = format!(
+        "[solver.pdns]\ndns-01 = \"pdns\"\nnameservers = [\"{}\"]\ncredentials = {{ endpoint = \
+         \"{}\", api_key = \"file:@DIR@/pdns.key\" }}\n",
+        dns.addr(),
+        dns.api()
+    );
+    let config = world.write(&format!("{solver}{SHOP}"));
+    let mut daemon = Running::start(&config).await;
+    daemon.until_seen("shop", 1).await;
+    daemon.until_idle().await;
+    assert_no_txt(dns.addr(), "_acme-challenge.shop.test").await;
+    daemon.stop().await;
 }

@@ -104,6 +104,7 @@ impl Haproxy {
             path: self.settings.binary.clone(),
             args: vec!["-c".to_owned(), "-f".to_owned(), config],
             env: BTreeMap::new(),
+            told: BTreeMap::new(),
             limit: self.settings.limit,
         }
     }

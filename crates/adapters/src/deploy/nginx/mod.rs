@@ -119,6 +119,7 @@ impl Nginx {
             path: self.settings.binary.clone(),
             args,
             env: BTreeMap::new(),
+            told: BTreeMap::new(),
             limit: self.settings.limit,
         }
     }
