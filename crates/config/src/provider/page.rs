@@ -58,7 +58,8 @@ fn section(page: &mut String, provider: &Provider) {
 const USUAL_TTL_SECS: u32 = 60;
 
 const ONE_VALUE: &str = "A name has one value there. While somebody else's stands, an answer is \
-    refused and not written over it; a name and its wildcard are proven one after the other.";
+    refused and not written over it. Declare a name and its wildcard in two certificates: their \
+    answers share a name, and one waits for the other.";
 
 const HEAD: &str = "\
 # DNS providers
