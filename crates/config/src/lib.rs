@@ -39,8 +39,8 @@ pub use scheme::{Scheme, scheme};
 pub use secret::{Secret, SecretError};
 pub use settings::{
     EabSettings, ExecSettings, FilePaths, HookConvention, HostPort, IssuerSettings,
-    ProviderSettings, Rfc2136Settings, Settings, SolverSettings, StoreSettings, TargetRecipe,
-    TargetSettings, TsigAlgorithm, TsigSettings,
+    ProviderSettings, Rfc2136Settings, ServerKind, Settings, SolverSettings, StoreSettings,
+    TargetRecipe, TargetSettings, TsigAlgorithm, TsigSettings,
 };
 pub use source::{Source, gather};
 

@@ -236,6 +236,32 @@ pub enum TargetRecipe {
         /// The command that makes it read its files again, where the runtime API does not do.
         reload: Vec<String>,
     },
+    /// Another server on this machine: its own program says which files are used.
+    Server {
+        /// Which.
+        kind: ServerKind,
+        /// Its main configuration file, or the folder that holds it.
+        config: PathBuf,
+        /// Its program, if not the one in `PATH`.
+        binary: Option<PathBuf>,
+        /// The command that makes it read its files again, if not its own.
+        reload: Option<Vec<String>>,
+    },
+}
+
+/// A server whose own program says which files it uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerKind {
+    /// The Apache HTTP server.
+    Apache,
+    /// Caddy.
+    Caddy,
+    /// Dovecot.
+    Dovecot,
+    /// Postfix.
+    Postfix,
+    /// PostgreSQL.
+    Postgresql,
 }
 
 /// Paths by which servers know the files already; each becomes a link. `{certificate}` in a path

@@ -1,4 +1,4 @@
-//! What servers beside nginx have in common: a folder, a process, a command that reloads.
+//! What servers beside nginx have in common: a folder, a process, addresses.
 //!
 //! Each server's own file says how it is configured and started. Where the test runs as root, the
 //! servers go on as the users that their packages made; as anybody else they stay what they are.
@@ -27,7 +27,6 @@ pub struct TlsFiles {
 #[derive(Debug)]
 pub struct Daemon {
     config: PathBuf,
-    reload: Vec<String>,
     process: Process,
     dir: TempDir, // after the process, whose log is in it
 }
@@ -39,14 +38,13 @@ impl Daemon {
         name: &'static str,
         home: Home,
         command: Command,
-        reload: Vec<String>,
         listen: &[SocketAddr],
     ) -> Result<Self, Error> {
         let process = Process::start(name, command, &home.dir.path().join("log"))?;
         for address in listen {
             process.ready(async || listens(*address).await).await?;
         }
-        Ok(Self { config: home.config, reload, process, dir: home.dir })
+        Ok(Self { config: home.config, process, dir: home.dir })
     }
 
     /// Returns its main configuration file.
@@ -61,22 +59,10 @@ impl Daemon {
         self.dir.path()
     }
 
-    /// Returns the command that makes it read its files again.
-    #[must_use]
-    pub fn reload_command(&self) -> &[String] {
-        &self.reload
-    }
-
     /// Returns the end of what it wrote.
     #[must_use]
     pub fn log(&self) -> String {
         self.process.log()
-    }
-
-    /// Returns its process id.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.process.pid()
     }
 }
 
@@ -129,10 +115,4 @@ pub(crate) fn give(path: &Path, user: &str) -> Result<(), Error> {
         Ok(output) => Err(giving(String::from_utf8_lossy(&output.stderr).into_owned())),
         Err(error) => Err(giving(error.to_string())),
     }
-}
-
-/// Returns a command as words.
-pub(crate) fn words(program: &Path, args: &[&str]) -> Vec<String> {
-    let program = program.to_string_lossy().into_owned();
-    std::iter::once(program).chain(args.iter().map(|&arg| arg.to_owned())).collect()
 }

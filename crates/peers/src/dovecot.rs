@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
-use crate::daemon::{Home, words};
+use crate::daemon::Home;
 use crate::error::write;
 use crate::{Daemon, Error, Program, TlsFiles};
 
@@ -20,13 +20,12 @@ impl Daemon {
         tls: &TlsFiles,
     ) -> Result<Self, Error> {
         let dovecot = Program::DOVECOT.locate()?;
-        let doveadm = Program::DOVEADM.locate()?;
+        Program::DOVEADM.locate()?;
         let home = Home::new("dovecot", "dovecot.conf")?;
         write(&home.config, config(&home, imap, pop3, tls))?;
         let mut command = Command::new(dovecot);
         command.arg("-F").arg("-c").arg(&home.config);
-        let reload = words(&doveadm, &["-c", &home.config.to_string_lossy(), "reload"]);
-        Self::start("dovecot", home, command, reload, &[imap, pop3]).await
+        Self::start("dovecot", home, command, &[imap, pop3]).await
     }
 }
 

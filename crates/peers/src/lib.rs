@@ -21,7 +21,9 @@
 //! # }
 //! ```
 
+mod apache;
 mod bind;
+mod caddy;
 mod certbot;
 mod challtestsrv;
 mod client;

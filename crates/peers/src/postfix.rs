@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::daemon::{Home, give, words};
+use crate::daemon::{Home, give};
 use crate::error::{make_dir, write};
 use crate::process::run;
 use crate::{Daemon, Error, Program, TlsFiles};
@@ -35,8 +35,7 @@ impl Daemon {
         run("postfix check", check, Duration::from_secs(60)).await?;
         let mut command = Command::new(master);
         command.args(["-c", &dir, "-d"]);
-        let reload = words(&postfix, &["-c", &dir, "reload"]);
-        Self::start("postfix", home, command, reload, &[at]).await
+        Self::start("postfix", home, command, &[at]).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! PostgreSQL with a fresh cluster, which trusts whoever comes.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::daemon::{Home, as_user, give};
@@ -14,7 +14,7 @@ const USER: &str = "postgres";
 
 impl Daemon {
     /// Starts PostgreSQL with TLS on one address. The key must be its user's own, and nobody else's
-    /// to read; see [`Daemon::postgresql_user`].
+    /// to read: [`Daemon::give_to_postgresql`].
     ///
     /// # Errors
     ///
@@ -34,23 +34,7 @@ impl Daemon {
         write(&home.config, config(at, tls))?;
         let mut command = as_user(USER, &postgres);
         command.arg("-D").arg(&data).current_dir("/");
-        Self::start("postgresql", home, command, Vec::new(), &[at]).await
-    }
-
-    /// Returns the user it runs as: whose its key has to be.
-    #[must_use]
-    pub fn postgresql_user() -> Option<&'static str> {
-        rustix::process::geteuid().is_root().then_some(USER)
-    }
-
-    /// Returns the program that tells it to read its files again, below the folder that came with
-    /// the others.
-    ///
-    /// # Errors
-    ///
-    /// When it is not installed.
-    pub fn pg_ctl() -> Result<PathBuf, Error> {
-        Program::PG_CTL.locate()
+        Self::start("postgresql", home, command, &[at]).await
     }
 
     /// Gives a key to the user that PostgreSQL runs as.

@@ -87,12 +87,14 @@ impl Program {
     pub const POSTGRES: Self = Self { name: "postgres", install: "apt-get install postgresql" };
     /// Makes a cluster for it.
     pub const INITDB: Self = Self { name: "initdb", install: "apt-get install postgresql" };
-    /// Its command.
-    pub const PG_CTL: Self = Self { name: "pg_ctl", install: "apt-get install postgresql" };
     /// The ACME client in Go.
     pub const LEGO: Self = Self { name: "lego", install: "apt-get install lego" };
     /// The tool for keys and certificates.
     pub const OPENSSL: Self = Self { name: "openssl", install: "apt-get install openssl" };
+    /// The web server of the Apache project.
+    pub const APACHE: Self = Self { name: "apache2", install: "apt-get install apache2" };
+    /// The web server that has certificates of its own.
+    pub const CADDY: Self = Self { name: "caddy", install: "apt-get install caddy" };
 
     /// Returns where the program is.
     ///

@@ -41,6 +41,6 @@ impl Daemon {
         write(&home.config, text)?;
         let mut command = Command::new(prosody);
         command.arg("-F").arg("--config").arg(&home.config);
-        Self::start("prosody", home, command, Vec::new(), &[clients, servers]).await
+        Self::start("prosody", home, command, &[clients, servers]).await
     }
 }

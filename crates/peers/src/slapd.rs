@@ -28,6 +28,6 @@ impl Daemon {
         write(&home.config, text)?;
         let mut command = Command::new(slapd);
         command.args(["-d", "0", "-h", &format!("ldap://{at}"), "-f"]).arg(&home.config);
-        Self::start("slapd", home, command, Vec::new(), &[at]).await
+        Self::start("slapd", home, command, &[at]).await
     }
 }

@@ -35,6 +35,6 @@ impl Daemon {
         write(&home.config, text)?;
         let mut command = Command::new(vsftpd);
         command.arg(&home.config);
-        Self::start("vsftpd", home, command, Vec::new(), &[at]).await
+        Self::start("vsftpd", home, command, &[at]).await
     }
 }

@@ -76,15 +76,29 @@ impl Program {
     ///
     /// As [`run`](Self::run); what it said is then its standard error alone.
     pub async fn run_apart(&self, more: &[&str]) -> Result<Output, ProgramError> {
-        self.run_to_end(more, Outputs::Apart).await
+        self.run_to_end(more, Outputs::Apart(KEPT_OUTPUT)).await
+    }
+
+    /// Runs the program and returns what it wrote to its standard output, whole; what it says on
+    /// standard error goes into the error alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run), or that it wrote more than `most` bytes.
+    pub async fn answer(&self, most: usize) -> Result<String, ProgramError> {
+        let output = self.run_to_end(&[], Outputs::Apart(most.saturating_add(1))).await?;
+        if output.written.len() > most {
+            return Err(ProgramError::TooMuch { program: self.path.clone(), most });
+        }
+        Ok(String::from_utf8_lossy(&output.written).into_owned())
     }
 
     async fn run_to_end(&self, more: &[&str], outputs: Outputs) -> Result<Output, ProgramError> {
         let not_started = |source| ProgramError::Start { program: self.path.clone(), source };
-        let (mut said, errors) = Ear::new().map_err(not_started)?;
+        let (mut said, errors) = Ear::new(KEPT_OUTPUT).map_err(not_started)?;
         let (mut written, output) = match outputs {
             Outputs::Together => (Ear::closed(), errors.try_clone().map_err(not_started)?),
-            Outputs::Apart => Ear::new().map_err(not_started)?,
+            Outputs::Apart(most) => Ear::new(most).map_err(not_started)?,
         };
         let mut child = self.spawn(more, output, errors).map_err(not_started)?;
         let mut group = Group::of(&child);
@@ -107,7 +121,7 @@ impl Program {
         let _closed = tokio::time::timeout(LAST_WORDS, both).await;
         let said = self.masked(said.kept.text());
         if status.success() {
-            return Ok(Output { said, written: written.kept.0 });
+            return Ok(Output { said, written: written.kept.bytes });
         }
         Err(ProgramError::Status { program: self.path.clone(), status, said })
     }
@@ -158,7 +172,8 @@ pub struct Output {
 #[derive(Clone, Copy)]
 enum Outputs {
     Together,
-    Apart,
+    /// Each by itself, of the standard output so many bytes.
+    Apart(usize),
 }
 
 impl fmt::Debug for Program {
@@ -196,6 +211,14 @@ pub enum ProgramError {
         status: ExitStatus,
         /// The last of what it said.
         said: String,
+    },
+    /// It wrote more than anybody asked for.
+    #[error("`{}` wrote more than {most} bytes", program.display())]
+    TooMuch {
+        /// Which program.
+        program: PathBuf,
+        /// The bound.
+        most: usize,
     },
     /// It outlived its limit and was killed with all that it started.
     #[error(
@@ -252,14 +275,14 @@ struct Ear {
 }
 
 impl Ear {
-    fn new() -> io::Result<(Self, io::PipeWriter)> {
+    fn new(most: usize) -> io::Result<(Self, io::PipeWriter)> {
         let (reader, writer) = io::pipe()?;
         let from = Some(pipe::Receiver::from_owned_fd(reader.into())?);
-        Ok((Self { from, kept: Tail::default() }, writer))
+        Ok((Self { from, kept: Tail { bytes: Vec::new(), most } }, writer))
     }
 
     fn closed() -> Self {
-        Self { from: None, kept: Tail::default() }
+        Self { from: None, kept: Tail { bytes: Vec::new(), most: 0 } }
     }
 
     /// Reads some more; nothing more ever comes once the pipe is closed.
@@ -292,19 +315,21 @@ async fn listen(said: &mut Ear, written: &mut Ear, child: &mut Child) -> io::Res
 }
 
 /// The last bytes of what a program says.
-#[derive(Default)]
-struct Tail(Vec<u8>);
+struct Tail {
+    bytes: Vec<u8>,
+    most: usize,
+}
 
 impl Tail {
     fn push(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-        let excess = self.0.len().saturating_sub(KEPT_OUTPUT);
-        self.0.drain(..excess);
+        self.bytes.extend_from_slice(bytes);
+        let excess = self.bytes.len().saturating_sub(self.most);
+        self.bytes.drain(..excess);
     }
 
     /// Returns the text without what could disturb a terminal or a log line.
     fn text(&self) -> String {
-        let text = String::from_utf8_lossy(&self.0);
+        let text = String::from_utf8_lossy(&self.bytes);
         let plain = |c: char| if c.is_control() { ' ' } else { c };
         let lines = text.lines().map(|line| line.chars().map(plain).collect::<String>());
         let lines: Vec<String> = lines.map(|line| line.trim().to_owned()).collect();
@@ -375,6 +400,18 @@ mod tests {
         let error = program(&["sh", "-c", "echo no such zone >&2; exit 3"], LONG).run(&[]).await;
         let text = error.unwrap_err().to_string();
         assert_eq!(text, "`sh` ended with exit status: 3, saying: no such zone");
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_what_was_written_and_nothing_else_and_is_bounded() {
+        let script = |text: &str| program(&["sh", "-c", text], LONG);
+        let answer = script("echo one; echo two; echo three >&2").answer(64).await;
+        assert_eq!(answer.unwrap(), "one\ntwo\n");
+        let error = script("echo one; echo why >&2; exit 3").answer(64).await.unwrap_err();
+        assert_eq!(error.to_string(), "`sh` ended with exit status: 3, saying: why");
+        let error = script("exec head -c 65 /dev/zero").answer(64).await.unwrap_err();
+        assert_eq!(error.to_string(), "`sh` wrote more than 64 bytes");
+        assert_eq!(script("exec head -c 64 /dev/zero").answer(64).await.unwrap().len(), 64);
     }
 
     #[tokio::test]

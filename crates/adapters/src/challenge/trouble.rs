@@ -219,9 +219,9 @@ fn of_program(error: &ProgramError, solver: &Name) -> (FailureKind, Blame) {
             _ => (FailureKind::Transient, Blame::Ourselves),
         },
         // A program cannot say whether trying again would help.
-        ProgramError::Status { .. } | ProgramError::TimedOut { .. } => {
-            (FailureKind::Transient, Blame::Solver(solver.clone()))
-        }
+        ProgramError::Status { .. }
+        | ProgramError::TimedOut { .. }
+        | ProgramError::TooMuch { .. } => (FailureKind::Transient, Blame::Solver(solver.clone())),
     }
 }
 

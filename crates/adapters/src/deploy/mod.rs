@@ -10,10 +10,10 @@
 //! | `Validate` | nothing | checks again |
 //! | `Activate` | the old bundle active, or the new one and the server not told | tells it again |
 //!
-//! Three recipes: [`FilesSettings`], a directory with optional fixed paths and commands;
+//! The recipes: [`FilesSettings`], a directory with optional fixed paths and commands;
 //! [`NginxSettings`] and [`HaproxySettings`], which read their server's configuration to know which
-//! files serve which names. None edits a server's configuration. All keep one act at a time per
-//! target.
+//! files serve which names; and [`ServerSettings`], which asks other servers' own programs for that.
+//! None edits a server's configuration. All keep one act at a time per target.
 
 mod access;
 mod door;
@@ -23,6 +23,7 @@ mod haproxy;
 mod install;
 mod layout;
 mod nginx;
+mod server;
 mod step;
 mod target;
 mod trouble;
@@ -47,6 +48,7 @@ pub use haproxy::HaproxySettings;
 pub use nginx::NginxSettings;
 #[cfg(feature = "fuzzing")]
 pub use nginx::read_config as read_nginx_config;
+pub use server::{ServerKind, ServerSettings};
 
 use target::Target;
 use trouble::Trouble;
@@ -60,6 +62,8 @@ pub enum TargetSettings {
     Nginx(NginxSettings),
     /// A HAProxy on this machine.
     Haproxy(HaproxySettings),
+    /// Another server on this machine.
+    Server(ServerSettings),
 }
 
 /// What a certificate is for, to those recipes that read which server serves which names.

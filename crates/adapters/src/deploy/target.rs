@@ -16,6 +16,7 @@ use super::haproxy::{Haproxy, Untold};
 use super::install::{self, Switched, Writing};
 use super::layout::{CURRENT, File, Layout, WITH_COMBINED};
 use super::nginx::Nginx;
+use super::server::Server;
 use super::step::Writer;
 use super::trouble::{Aftermath, Trouble};
 
@@ -43,7 +44,7 @@ impl Target {
     pub(super) async fn stage(&self, certificate: &Name, id: BundleId) -> Result<(), Trouble> {
         let _writing = self.writing.lock().await;
         let layout = self.layout(certificate)?;
-        let access = self.access().clone();
+        let access = self.access().await?;
         let shelf = Arc::clone(&self.shelf);
         let stage = move || {
             let bundle = shelf.bundle(id)?;
@@ -73,6 +74,10 @@ impl Target {
                 let trial = haproxy.trial(&layout, &version)?;
                 run(&trial.program, Trouble::check).await
             }
+            TargetSettings::Server(settings) => {
+                let check = Server::new(settings).check().await.map_err(Trouble::check)?;
+                run(&check, Trouble::check).await
+            }
         }
     }
 
@@ -91,9 +96,7 @@ impl Target {
                 move || install::switch(&mut Writer::default(), &layout, id, &groups, take_over);
             spawn_blocking(switch).await??
         };
-        if let Some(check) = self.check()
-            && let Err(error) = check.run(&[]).await
-        {
+        if let Err(error) = self.check().await {
             let after = self.go_back(&layout, switched).await?;
             return Err(Trouble::Check { error, after: Some(after) });
         }
@@ -120,6 +123,7 @@ impl Target {
             TargetSettings::Files(files) => files.take_over,
             TargetSettings::Nginx(nginx) => nginx.take_over,
             TargetSettings::Haproxy(haproxy) => haproxy.take_over,
+            TargetSettings::Server(server) => server.take_over,
         };
         let free = self.writing.try_lock();
         let writing = if free.is_ok() { Writing::Nobody } else { Writing::Somebody };
@@ -144,13 +148,15 @@ impl Target {
         spawn_blocking(back).await?
     }
 
-    /// Returns the check of the whole after the switch.
-    fn check(&self) -> Option<Program> {
-        match &self.settings {
-            TargetSettings::Files(_) => None,
-            TargetSettings::Nginx(settings) => Some(Nginx::new(settings).check()),
-            TargetSettings::Haproxy(settings) => Some(Haproxy::new(settings).check()),
-        }
+    /// Checks the whole after the switch.
+    async fn check(&self) -> Result<(), ProgramError> {
+        let check = match &self.settings {
+            TargetSettings::Files(_) => return Ok(()),
+            TargetSettings::Nginx(settings) => Nginx::new(settings).check(),
+            TargetSettings::Haproxy(settings) => Haproxy::new(settings).check(),
+            TargetSettings::Server(settings) => Server::new(settings).check().await?,
+        };
+        check.run(&[]).await.map(|_said| ())
     }
 
     /// Tells the server of what lies there now.
@@ -163,6 +169,10 @@ impl Target {
             TargetSettings::Nginx(settings) => Nginx::new(settings).reload(),
             TargetSettings::Haproxy(settings) => {
                 return Haproxy::new(settings).tell(certificate).await;
+            }
+            TargetSettings::Server(settings) => {
+                let reload = Server::new(settings).reload().await;
+                reload.map_err(|error| Untold { error, refused: None })?
             }
         };
         let told = reload.run(&[]).await;
@@ -186,6 +196,10 @@ impl Target {
                 let certificate = certificate.clone();
                 spawn_blocking(move || haproxy.read(&certificate, &layout, take_over)).await?
             }
+            TargetSettings::Server(settings) => {
+                let layout = self.layout(certificate)?;
+                Server::new(settings).read(certificate, &layout, take_over).await
+            }
         }
     }
 
@@ -194,6 +208,7 @@ impl Target {
             TargetSettings::Files(files) => (&files.dir, &files.former),
             TargetSettings::Nginx(nginx) => (&nginx.dir, &nginx.former),
             TargetSettings::Haproxy(haproxy) => (&haproxy.dir, &haproxy.former),
+            TargetSettings::Server(server) => (&server.dir, &server.former),
         };
         let mut layout = Layout::new(dir, certificate)?;
         if matches!(self.settings, TargetSettings::Haproxy(_)) {
@@ -205,11 +220,13 @@ impl Target {
         }
     }
 
-    const fn access(&self) -> &AccessSettings {
+    /// Returns owner and modes of the files, asking the server where nothing is declared.
+    async fn access(&self) -> Result<AccessSettings, Trouble> {
         match &self.settings {
-            TargetSettings::Files(files) => &files.access,
-            TargetSettings::Nginx(nginx) => &nginx.access,
-            TargetSettings::Haproxy(haproxy) => &haproxy.access,
+            TargetSettings::Files(files) => Ok(files.access.clone()),
+            TargetSettings::Nginx(nginx) => Ok(nginx.access.clone()),
+            TargetSettings::Haproxy(haproxy) => Ok(haproxy.access.clone()),
+            TargetSettings::Server(server) => Server::new(server).access().await,
         }
     }
 }

@@ -41,6 +41,8 @@ pub(super) enum Trouble {
     Config { path: PathBuf, line: usize, reason: String },
     #[error("`{}` is also used by {other}, which this certificate does not cover", path.display())]
     Shared { path: PathBuf, other: String },
+    #[error("the server's program does not say what it reads: {error}")]
+    Ask { error: ProgramError },
     #[error("the check failed: {error}{}", after.as_ref().map_or("", aftermath))]
     Check { error: ProgramError, after: Option<Aftermath> },
     #[error("telling the server failed: {error}{}{}", before(refused), aftermath(after))]
@@ -78,6 +80,10 @@ impl Trouble {
         Self::Check { error, after: None }
     }
 
+    pub(super) const fn ask(error: ProgramError) -> Self {
+        Self::Ask { error }
+    }
+
     pub(super) fn disk(what: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Disk { what, path: path.to_owned(), source }
     }
@@ -113,16 +119,20 @@ impl Trouble {
                 (Refused, target())
             }
             Self::NotStaged(_) => (Gone, target()),
-            Self::Check { error, .. } | Self::Reload { error, .. } => match error {
-                ProgramError::Start { source, .. } => match source.kind() {
-                    io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+            Self::Ask { error } | Self::Check { error, .. } | Self::Reload { error, .. } => {
+                match error {
+                    ProgramError::Start { source, .. } => match source.kind() {
+                        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+                            (Refused, target())
+                        }
+                        _ => (Transient, Blame::Ourselves),
+                    },
+                    ProgramError::Status { .. } | ProgramError::TooMuch { .. } => {
                         (Refused, target())
                     }
-                    _ => (Transient, Blame::Ourselves),
-                },
-                ProgramError::Status { .. } => (Refused, target()),
-                ProgramError::TimedOut { .. } => (Transient, target()),
-            },
+                    ProgramError::TimedOut { .. } => (Transient, target()),
+                }
+            }
         };
         Failure {
             kind,
@@ -178,6 +188,11 @@ mod tests {
             (start(io::ErrorKind::NotFound), Refused, web()),
             (start(io::ErrorKind::OutOfMemory), Transient, Blame::Ourselves),
             (Trouble::check(timed_out), Transient, web()),
+            (
+                Trouble::Ask { error: ProgramError::TooMuch { program: program(), most: 1 } },
+                Refused,
+                web(),
+            ),
             (
                 Trouble::Reload {
                     error: ProgramError::Status { program: program(), status, said: said() },

@@ -246,8 +246,9 @@ fn written<'a>(target: &'a str, paths: &'a FilePaths, raw: &'a RawTarget) -> Vec
 
 /// Returns the folder of a target, and where the file says it.
 fn folder<'a>(target: &'a str, path: &'a PathBuf, section: &Spanned<RawTarget>) -> Written<'a> {
-    let said = &section.value;
-    let said = said.files.as_ref().or(said.nginx.as_ref()).or(said.haproxy.as_ref());
+    let raw = &section.value;
+    let places = [&raw.files, &raw.nginx, &raw.haproxy, &raw.apache, &raw.caddy, &raw.dovecot];
+    let said = places.into_iter().chain([&raw.postfix, &raw.postgresql]).find_map(Option::as_ref);
     Written { target, key: "files", path, at: said.map_or(section.key, |field| field.span) }
 }
 

@@ -9,7 +9,7 @@ use perennial_core::words::Name;
 
 use super::{Meaning, flag};
 use crate::raw::{RawFile, RawTarget, value};
-use crate::settings::{FilePaths, Settings, TargetRecipe, TargetSettings};
+use crate::settings::{FilePaths, ServerKind, Settings, TargetRecipe, TargetSettings};
 use crate::source::Spanned;
 
 /// How long after a reload the old leaf may be served: nginx lets old workers finish.
@@ -36,19 +36,22 @@ impl Meaning<'_> {
             self.report.error(field.key, "a target is `nginx` or `haproxy`", hint);
         }
         let dir = raw.files.as_ref().map(|files| self.path(files));
-        let dir = dir.or_else(|| nginx.as_deref().map(beside_nginx));
-        let dir = dir.or_else(|| haproxy.as_deref().map(beside_haproxy));
+        let server = self.server_of(raw);
+        let dir = dir.or_else(|| haproxy.as_deref().map(beside_server));
+        let beside = nginx.as_deref().or(server.as_ref().map(|(_, config)| config.as_path()));
+        let dir = dir.or_else(|| beside.map(beside_server));
         let Some(dir) = dir else {
             let text = format!("target `{name}` has no place");
-            let hint = "write files = \"/etc/ssl/perennial\", nginx = \"/etc/nginx\" or haproxy = \
-                        \"/etc/haproxy/haproxy.cfg\"";
+            let hint = "write files = \"/etc/ssl/perennial\", or name its server: nginx = \
+                        \"/etc/nginx\" (or haproxy, apache, caddy, dovecot, postfix, postgresql)";
             self.report.error(section.key, text, hint);
             return None;
         };
-        let (recipe, validates) = match (nginx, haproxy) {
-            (Some(config), _) => (self.nginx(config, raw), true),
-            (None, Some(config)) => (self.haproxy(config, raw), true),
-            (None, None) => (self.files(name, section), raw.validate.is_some()),
+        let (recipe, validates) = match (nginx, haproxy, server) {
+            (Some(config), ..) => (self.nginx(config, raw), true),
+            (None, Some(config), _) => (self.haproxy(config, raw), true),
+            (None, None, Some((kind, config))) => (self.server(kind, config, raw), true),
+            (None, None, None) => (self.files(name, section), raw.validate.is_some()),
         };
         let spec = TargetSpec {
             take_over: flag(&raw.take_over),
@@ -97,6 +100,43 @@ impl Meaning<'_> {
             runtime,
             reload: reload.unwrap_or_else(usual),
         }
+    }
+
+    /// Finds the server that the target is for, of those whose own programs say what they read.
+    fn server_of(&mut self, raw: &RawTarget) -> Option<(ServerKind, PathBuf)> {
+        let kinds = [
+            (ServerKind::Apache, "apache", &raw.apache),
+            (ServerKind::Caddy, "caddy", &raw.caddy),
+            (ServerKind::Dovecot, "dovecot", &raw.dovecot),
+            (ServerKind::Postfix, "postfix", &raw.postfix),
+            (ServerKind::Postgresql, "postgresql", &raw.postgresql),
+        ];
+        let mut found = None;
+        for (kind, word, field) in kinds {
+            let Some(field) = field else { continue };
+            if found.is_some() || raw.nginx.is_some() || raw.haproxy.is_some() {
+                let text = format!("`{word}` is a second server at one target");
+                self.report.error(field.key, text, "declare a target for each");
+            }
+            found = Some((kind, self.path(field)));
+        }
+        found
+    }
+
+    fn server(&mut self, kind: ServerKind, config: PathBuf, raw: &RawTarget) -> TargetRecipe {
+        let paths = [("fullchain", &raw.fullchain), ("cert", &raw.cert)];
+        let paths = paths.into_iter().chain([("chain", &raw.chain), ("key", &raw.key)]);
+        for (name, field) in paths {
+            let why = "the server's configuration tells which files are used";
+            self.misplaced_key(name, field, "server", why);
+        }
+        let why = "it is validated by its own program";
+        self.misplaced_key("validate", &raw.validate, "server", why);
+        self.misplaced_key("prefix", &raw.prefix, "server", "only nginx has one");
+        self.misplaced_key("runtime", &raw.runtime, "server", "only HAProxy has a runtime API");
+        let binary = raw.binary.as_ref().map(|binary| PathBuf::from(&binary.value));
+        let reload = raw.reload.as_ref().map(|command| self.command(command));
+        TargetRecipe::Server { kind, config, binary, reload }
     }
 
     fn files(&mut self, name: &Name, section: &Spanned<RawTarget>) -> TargetRecipe {
@@ -178,16 +218,10 @@ impl Meaning<'_> {
     }
 }
 
-/// Returns where the bundles lie for a HAProxy with this configuration file or folder.
-fn beside_haproxy(config: &Path) -> PathBuf {
-    let is_file = config.extension().is_some_and(|extension| extension == "cfg");
-    let folder = if is_file { config.parent().unwrap_or(config) } else { config };
-    folder.join("perennial")
-}
-
-/// Returns where the bundles lie for an nginx with this configuration file or folder.
-fn beside_nginx(config: &Path) -> PathBuf {
-    let is_file = config.extension().is_some_and(|extension| extension == "conf");
+/// Returns where the bundles lie for a server with this configuration file or folder.
+fn beside_server(config: &Path) -> PathBuf {
+    let extension = config.extension().and_then(|extension| extension.to_str());
+    let is_file = matches!(extension, Some("conf" | "cf" | "cfg")) || config.ends_with("Caddyfile");
     let folder = if is_file { config.parent().unwrap_or(config) } else { config };
     folder.join("perennial")
 }

@@ -134,7 +134,17 @@ section! {
         "nginx" nginx: String,
         /// HAProxy's configuration file or folder: its `bind` lines tell which files are used.
         "haproxy" haproxy: String,
-        /// The program of nginx or HAProxy.
+        /// Apache's configuration file or folder: its virtual hosts tell which files are used.
+        "apache" apache: String,
+        /// Caddy's configuration file or folder: its sites tell which files are used.
+        "caddy" caddy: String,
+        /// Dovecot's configuration file or folder.
+        "dovecot" dovecot: String,
+        /// Postfix's configuration folder.
+        "postfix" postfix: String,
+        /// PostgreSQL's configuration folder, the one with `postgresql.conf`.
+        "postgresql" postgresql: String,
+        /// The server's program.
         "binary" binary: String,
         /// The socket of HAProxy's runtime API.
         "runtime" runtime: String,

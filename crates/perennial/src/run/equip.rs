@@ -19,8 +19,8 @@ use perennial_adapters::challenge::{
     SolverSettings, Solvers, WebrootSettings, ZoneLocks,
 };
 use perennial_adapters::deploy::{
-    AccessSettings, Covers, FilesSettings, HaproxySettings, NginxSettings, PublicPaths,
-    TargetSettings, Targets,
+    AccessSettings, Covers, FilesSettings, HaproxySettings, NginxSettings, PublicPaths, ServerKind,
+    ServerSettings, TargetSettings, Targets,
 };
 use perennial_adapters::dns::{PlaceSettings, Places};
 use perennial_adapters::probe::Probe;
@@ -326,70 +326,104 @@ fn tsig(settings: &TsigSettings) -> Result<Tsig, String> {
 }
 
 fn targets(intent: &Intent, settings: &Settings) -> BTreeMap<Name, TargetSettings> {
-    let target = |(name, declared): (&Name, &perennial_config::TargetSettings)| {
-        let access = AccessSettings {
-            owner: declared.owner.clone(),
-            group: declared.group.clone(),
-            key_mode: declared.mode,
-            ..AccessSettings::default()
-        };
-        let dir = declared.dir.clone();
-        let former = former_names(intent);
-        let take_over = intent.targets.get(name).is_some_and(|target| target.take_over);
-        let made = match &declared.recipe {
-            TargetRecipe::Files { paths, validate, reload } => {
-                TargetSettings::Files(FilesSettings {
-                    dir,
-                    paths: PublicPaths {
-                        fullchain: paths.fullchain.clone(),
-                        cert: paths.cert.clone(),
-                        chain: paths.chain.clone(),
-                        key: paths.key.clone(),
-                    },
-                    former,
-                    access,
-                    take_over,
-                    validate: program(validate.as_deref()),
-                    reload: program(reload.as_deref()),
-                })
-            }
-            TargetRecipe::Haproxy { config, binary, runtime, reload } => {
-                TargetSettings::Haproxy(HaproxySettings {
-                    config: config.clone(),
-                    binary: binary.clone(),
-                    runtime: runtime.clone(),
-                    reload: Program {
-                        path: reload.first().map(Into::into).unwrap_or_default(),
-                        args: reload.iter().skip(1).cloned().collect(),
-                        env: BTreeMap::new(),
-                        told: BTreeMap::new(),
-                        limit: COMMAND_LIMIT,
-                    },
-                    dir,
-                    former,
-                    access,
-                    take_over,
-                    certificates: certificates_of(intent, name),
-                    limit: COMMAND_LIMIT,
-                })
-            }
-            TargetRecipe::Nginx { config, binary, prefix } => {
-                TargetSettings::Nginx(NginxSettings {
-                    config: config.clone(),
-                    binary: binary.clone(),
-                    prefix: prefix.clone(),
-                    dir,
-                    former,
-                    access,
-                    take_over,
-                    certificates: certificates_of(intent, name),
-                    limit: COMMAND_LIMIT,
-                })
-            }
-        };
-        (name.clone(), made)
+    let all = settings.targets.iter();
+    all.map(|(name, declared)| (name.clone(), target(intent, name, declared))).collect()
+}
+
+fn target(
+    intent: &Intent,
+    name: &Name,
+    declared: &perennial_config::TargetSettings,
+) -> TargetSettings {
+    let access = AccessSettings {
+        owner: declared.owner.clone(),
+        group: declared.group.clone(),
+        key_mode: declared.mode,
+        ..AccessSettings::default()
     };
-    settings.targets.iter().map(target).collect()
+    let dir = declared.dir.clone();
+    let former = former_names(intent);
+    let take_over = intent.targets.get(name).is_some_and(|target| target.take_over);
+    match &declared.recipe {
+        TargetRecipe::Files { paths, validate, reload } => TargetSettings::Files(FilesSettings {
+            dir,
+            paths: public_paths(paths),
+            former,
+            access,
+            take_over,
+            validate: program(validate.as_deref()),
+            reload: program(reload.as_deref()),
+        }),
+        TargetRecipe::Haproxy { config, binary, runtime, reload } => {
+            TargetSettings::Haproxy(HaproxySettings {
+                config: config.clone(),
+                binary: binary.clone(),
+                runtime: runtime.clone(),
+                reload: telling(reload),
+                dir,
+                former,
+                access,
+                take_over,
+                certificates: certificates_of(intent, name),
+                limit: COMMAND_LIMIT,
+            })
+        }
+        TargetRecipe::Nginx { config, binary, prefix } => TargetSettings::Nginx(NginxSettings {
+            config: config.clone(),
+            binary: binary.clone(),
+            prefix: prefix.clone(),
+            dir,
+            former,
+            access,
+            take_over,
+            certificates: certificates_of(intent, name),
+            limit: COMMAND_LIMIT,
+        }),
+        TargetRecipe::Server { kind, config, binary, reload } => {
+            TargetSettings::Server(ServerSettings {
+                kind: server_kind(*kind),
+                config: config.clone(),
+                binary: binary.clone(),
+                reload: program(reload.as_deref()),
+                dir,
+                former,
+                access,
+                take_over,
+                certificates: certificates_of(intent, name),
+                limit: COMMAND_LIMIT,
+            })
+        }
+    }
+}
+
+fn telling(argv: &[String]) -> Program {
+    Program {
+        path: argv.first().map(Into::into).unwrap_or_default(),
+        args: argv.iter().skip(1).cloned().collect(),
+        env: BTreeMap::new(),
+        told: BTreeMap::new(),
+        limit: COMMAND_LIMIT,
+    }
+}
+
+fn public_paths(paths: &perennial_config::FilePaths) -> PublicPaths {
+    PublicPaths {
+        fullchain: paths.fullchain.clone(),
+        cert: paths.cert.clone(),
+        chain: paths.chain.clone(),
+        key: paths.key.clone(),
+    }
+}
+
+const fn server_kind(declared: perennial_config::ServerKind) -> ServerKind {
+    use perennial_config::ServerKind as Declared;
+    match declared {
+        Declared::Apache => ServerKind::Apache,
+        Declared::Caddy => ServerKind::Caddy,
+        Declared::Dovecot => ServerKind::Dovecot,
+        Declared::Postfix => ServerKind::Postfix,
+        Declared::Postgresql => ServerKind::Postgresql,
+    }
 }
 
 fn program(argv: Option<&[String]>) -> Option<Program> {

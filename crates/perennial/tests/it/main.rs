@@ -24,6 +24,7 @@ mod renewing;
 mod revoked;
 mod running;
 mod secrets;
+mod servers;
 mod service;
 mod serving;
 mod tidy;
