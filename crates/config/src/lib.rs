@@ -38,7 +38,7 @@ pub use raw::{Key, Section, sections};
 pub use scheme::{Scheme, scheme};
 pub use secret::{Secret, SecretError};
 pub use settings::{
-    EabSettings, ExecSettings, FilePaths, HookConvention, HostPort, IssuerSettings,
+    EabSettings, ExecSettings, FilePaths, HookConvention, HostPort, IssuerSettings, Protocol,
     ProviderSettings, Rfc2136Settings, ServerKind, Settings, SolverSettings, StoreSettings,
     TargetRecipe, TargetSettings, TsigAlgorithm, TsigSettings,
 };

@@ -64,8 +64,10 @@ pub struct EabSettings {
 /// How a solver writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SolverSettings {
-    /// `http-01 = "listener"`.
+    /// `http-01 = "listener"` or `tls-alpn-01 = "listener"`.
     Listener {
+        /// Which of them.
+        protocol: Protocol,
         /// Where it listens.
         listen: Vec<SocketAddr>,
     },
@@ -97,6 +99,28 @@ pub struct ExecSettings {
     pub env: BTreeMap<String, Secret>,
     /// The servers that must show an answer; empty means those the zone delegates to.
     pub nameservers: Vec<SocketAddr>,
+}
+
+/// What a listener of ours speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// HTTP, for http-01.
+    Http,
+    /// TLS, for tls-alpn-01.
+    TlsAlpn,
+}
+
+impl Protocol {
+    /// Returns the port at which CAs ask.
+    ///
+    /// Source: RFC 8555 section 8.3, RFC 8737 section 3.
+    #[must_use]
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::TlsAlpn => 443,
+        }
+    }
 }
 
 /// How DNS updates are sent.
@@ -283,8 +307,9 @@ impl Settings {
     #[must_use]
     pub fn http01_listen(&self) -> BTreeSet<SocketAddr> {
         let listen = |solver: &SolverSettings| match solver {
-            SolverSettings::Listener { listen } => listen.clone(),
-            SolverSettings::Webroot { .. }
+            SolverSettings::Listener { protocol: Protocol::Http, listen } => listen.clone(),
+            SolverSettings::Listener { protocol: Protocol::TlsAlpn, .. }
+            | SolverSettings::Webroot { .. }
             | SolverSettings::Rfc2136(_)
             | SolverSettings::Provider(_)
             | SolverSettings::Exec(_) => Vec::new(),

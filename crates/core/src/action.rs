@@ -269,6 +269,10 @@ pub enum AskKind {
         solver: Name,
         /// Which name.
         identifier: Identifier,
+        /// For which type of challenge.
+        kind: ChallengeKind,
+        /// As which account: the record of dns-account-01 is named by it.
+        account: Url,
     },
     /// What the authoritative servers show of an answer.
     Look {

@@ -230,8 +230,8 @@ pub enum Serves {
 /// the one with the longest matching zone, the first of equals, since the order in the file is the
 /// operator's preference.
 ///
-/// A wildcard takes solvers for dns-01 only, as every CA of the public web demands; an address
-/// takes the others only (RFC 8738 section 4).
+/// A wildcard takes solvers that answer in DNS only, as every CA of the public web demands; an
+/// address takes the others only (RFC 8738 section 4).
 pub fn solver_for<'a>(
     solvers: impl Fn(&Name) -> Option<&'a SolverSpec>,
     spec: &'a CertificateSpec,
@@ -252,7 +252,7 @@ impl SolverSpec {
     /// Returns how specifically the solver answers for a name: the length of the longest matching
     /// zone, 0 where it takes every name, nothing where it takes this one not.
     fn matches(&self, identifier: &Identifier) -> Option<usize> {
-        let is_dns = self.kind == ChallengeKind::Dns01;
+        let is_dns = self.kind.is_in_dns();
         if (identifier.is_wildcard() && !is_dns) || (identifier.is_ip() && is_dns) {
             return None;
         }

@@ -1,6 +1,6 @@
 //! What a challenge answer shows: the key authorization, or its digest.
 
-use perennial_core::words::Answer;
+use perennial_core::words::{Answer, ChallengeKind, Identifier, Url};
 
 use crate::digest::sha256;
 use crate::key::base64url;
@@ -18,14 +18,68 @@ pub fn key_authorization(answer: &Answer) -> String {
 //= https://www.rfc-editor.org/rfc/rfc8555#section-8.4
 #[must_use]
 pub fn txt_value(answer: &Answer) -> String {
-    base64url(&sha256(key_authorization(answer).as_bytes()))
+    base64url(&digest(answer))
+}
+
+/// Returns the digest of the key authorization: what the certificate of a tls-alpn-01 answer holds.
+///
+//= https://www.rfc-editor.org/rfc/rfc8737#section-3
+#[must_use]
+pub fn digest(answer: &Answer) -> [u8; 32] {
+    sha256(key_authorization(answer).as_bytes())
+}
+
+/// Returns the name at which a CA looks for a DNS answer: where the CNAME chain begins.
+///
+//= https://www.rfc-editor.org/rfc/rfc8555#section-8.4
+#[must_use]
+pub fn record_name(kind: &ChallengeKind, identifier: &Identifier, account: &Url) -> String {
+    let base = identifier.base();
+    match kind {
+        ChallengeKind::DnsAccount01 => {
+            format!("_{}._acme-challenge.{base}", account_label(account))
+        }
+        ChallengeKind::Http01
+        | ChallengeKind::Dns01
+        | ChallengeKind::TlsAlpn01
+        | ChallengeKind::Other(_) => format!("_acme-challenge.{base}"),
+    }
+}
+
+/// Returns the label of an account, without its underscore: base32 in lower case of the first ten
+/// bytes of the digest of its URL.
+///
+/// Source: draft-ietf-acme-dns-account-label-02 section 3.2; base32 is RFC 4648 section 6.
+fn account_label(account: &Url) -> String {
+    const BITS: usize = 80;
+    let digest = sha256(account.0.as_bytes());
+    let first = digest.iter().take(BITS / 8).fold(0_u128, |all, byte| all << 8 | u128::from(*byte));
+    let letter = |at: usize| match u8::try_from(first >> (BITS - 5 - 5 * at) & 31) {
+        Ok(value @ 0..26) => char::from(b'a' + value),
+        Ok(value) => char::from(b'2' + value - 26),
+        Err(_) => '-',
+    };
+    (0..BITS / 5).map(letter).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use perennial_core::words::{ChallengeKind, Identifier, Name};
+    use perennial_core::words::Name;
 
     use super::*;
+
+    #[test]
+    fn the_record_of_an_account_has_a_label_of_its_url() {
+        let account = Url::from("https://example.com/acme/acct/ExampleAccount");
+        let name = Identifier::new("*.example.org").unwrap();
+        let of = |kind| record_name(&kind, &name, &account);
+        // The draft's own example.
+        assert_eq!(
+            of(ChallengeKind::DnsAccount01),
+            "_ujmmovf2vn55tgye._acme-challenge.example.org"
+        );
+        assert_eq!(of(ChallengeKind::Dns01), "_acme-challenge.example.org");
+    }
 
     #[test]
     fn the_value_is_the_digest_of_token_and_thumbprint() {

@@ -1,5 +1,6 @@
 //! What the hands share: DER, keys, HTTP, DNS exchange, TLS handshakes.
 
+pub mod alpn;
 pub mod authorization;
 pub mod clock;
 pub mod digest;

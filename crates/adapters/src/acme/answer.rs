@@ -151,6 +151,7 @@ fn challenge_kind(text: &str) -> ChallengeKind {
         "http-01" => ChallengeKind::Http01,
         "dns-01" => ChallengeKind::Dns01,
         "tls-alpn-01" => ChallengeKind::TlsAlpn01,
+        "dns-account-01" => ChallengeKind::DnsAccount01,
         other => ChallengeKind::Other(json::tame(other, MAX_KIND)),
     }
 }

@@ -1,4 +1,4 @@
-//! http-01 by a server of our own.
+//! http-01 and tls-alpn-01 by a server of our own.
 //!
 //! It serves the answers that are up and nothing else. It starts with the daemon; an address that
 //! cannot be had then is tried again by whoever runs it, and whenever an answer is presented, so
@@ -11,10 +11,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use perennial_core::words::{Answer, Failure, Name};
+use perennial_core::words::{Answer, ChallengeKind, Failure, Name};
+use perennial_wire::alpn::{self, AlpnAnswer};
 use perennial_wire::authorization::key_authorization;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
@@ -23,15 +24,29 @@ use super::http;
 use super::token;
 use super::trouble::Trouble;
 
-/// Serves http-01 answers on its addresses.
+/// Serves the answers of one type of challenge on its addresses.
 #[derive(Debug)]
 pub struct Listener {
-    table: Arc<Table>,
+    shown: Arc<Shown>,
     places: Mutex<Vec<Place>>,
 }
 
-/// The answers that are up: key authorizations by token.
-type Table = RwLock<BTreeMap<String, String>>;
+/// The answers that are up.
+#[derive(Debug)]
+enum Shown {
+    /// Key authorizations by token.
+    Http(RwLock<BTreeMap<String, String>>),
+    /// Certificates by the name that a CA asks for. It asks for no token: of several answers for
+    /// one name, what was put up last is shown.
+    TlsAlpn(RwLock<BTreeMap<String, Vec<Certificate>>>),
+}
+
+/// A certificate, and the token of the challenge it answers.
+#[derive(Debug)]
+struct Certificate {
+    token: String,
+    shown: AlpnAnswer,
+}
 
 #[derive(Debug)]
 struct Place {
@@ -49,13 +64,31 @@ impl Drop for Place {
 }
 
 impl Listener {
-    /// Makes a listener, which listens nowhere yet. Usual addresses are `[::]:80` and `0.0.0.0:80`:
-    /// each gets a socket of its own, for its family alone.
+    /// Makes a listener for http-01, which listens nowhere yet. Usual addresses are `[::]:80` and
+    /// `0.0.0.0:80`: each gets a socket of its own, for its family alone.
     #[must_use]
-    pub fn new(addresses: Vec<SocketAddr>) -> Arc<Self> {
+    pub fn for_http(addresses: Vec<SocketAddr>) -> Arc<Self> {
+        Self::showing(Shown::Http(RwLock::default()), addresses)
+    }
+
+    /// Makes a listener for tls-alpn-01, with port 443 as usual.
+    #[must_use]
+    pub fn for_tls_alpn(addresses: Vec<SocketAddr>) -> Arc<Self> {
+        Self::showing(Shown::TlsAlpn(RwLock::default()), addresses)
+    }
+
+    fn showing(shown: Shown, addresses: Vec<SocketAddr>) -> Arc<Self> {
         let place = |address| Place { address, serving: None };
         let places = Mutex::new(addresses.into_iter().map(place).collect());
-        Arc::new(Self { table: Arc::default(), places })
+        Arc::new(Self { shown: Arc::new(shown), places })
+    }
+
+    /// Returns which challenges it answers.
+    pub(super) fn kind(&self) -> ChallengeKind {
+        match *self.shown {
+            Shown::Http(_) => ChallengeKind::Http01,
+            Shown::TlsAlpn(_) => ChallengeKind::TlsAlpn01,
+        }
     }
 
     /// Listens wherever it does not yet. May be called again, so that what is missing is known
@@ -66,7 +99,8 @@ impl Listener {
     /// Returns which address cannot be had, and why, blamed as of the solver `solver`.
     pub async fn start(&self, solver: &Name) -> Result<(), Failure> {
         let listening = self.listen().await;
-        listening.map_err(|trouble| trouble.classify(solver, "be ready to show http-01 answers"))
+        let attempted = format!("be ready to show {} answers", self.kind().as_str());
+        listening.map_err(|trouble| trouble.classify(solver, &attempted))
     }
 
     /// Returns the addresses where answers are shown now.
@@ -78,14 +112,38 @@ impl Listener {
     pub(super) async fn present(&self, answer: &Answer) -> Result<(), Trouble> {
         let token = token(answer)?.to_owned();
         self.listen().await?;
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        table.insert(token, key_authorization(answer));
+        match &*self.shown {
+            Shown::Http(table) => {
+                let mut table = table.write().unwrap_or_else(PoisonError::into_inner);
+                table.insert(token, key_authorization(answer));
+            }
+            Shown::TlsAlpn(table) => {
+                let shown = AlpnAnswer::new(answer)?;
+                let mut table = table.write().unwrap_or_else(PoisonError::into_inner);
+                let of_name = table.entry(alpn::asked_name(&answer.identifier)).or_default();
+                of_name.retain(|other| other.token != token);
+                of_name.push(Certificate { token, shown });
+            }
+        }
         Ok(())
     }
 
     pub(super) fn withdraw(&self, answer: &Answer) {
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        table.remove(&*answer.token);
+        match &*self.shown {
+            Shown::Http(table) => {
+                let mut table = table.write().unwrap_or_else(PoisonError::into_inner);
+                table.remove(&*answer.token);
+            }
+            Shown::TlsAlpn(table) => {
+                let mut table = table.write().unwrap_or_else(PoisonError::into_inner);
+                let name = alpn::asked_name(&answer.identifier);
+                let Some(of_name) = table.get_mut(&name) else { return };
+                of_name.retain(|other| *other.token != *answer.token);
+                if of_name.is_empty() {
+                    table.remove(&name);
+                }
+            }
+        }
     }
 
     /// Listens wherever it does not yet.
@@ -98,7 +156,7 @@ impl Listener {
             }
             match bind(place.address).and_then(|socket| Ok((socket.local_addr()?, socket))) {
                 Ok((at, socket)) => {
-                    let task = tokio::spawn(accept(socket, Arc::clone(&self.table)));
+                    let task = tokio::spawn(accept(socket, Arc::clone(&self.shown)));
                     place.serving = Some((at, task));
                 }
                 Err(source) => {
@@ -110,7 +168,7 @@ impl Listener {
         let is_any = places.iter().any(|place| place.serving.is_some());
         match failed {
             Some((address, source)) if !(is_any && is_without_family(address, &source)) => {
-                Err(Trouble::Listen { address, source })
+                Err(Trouble::Listen { address, source, kind: self.kind() })
             }
             _ => Ok(()),
         }
@@ -144,21 +202,16 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Accepts for ever. Each connection is bounded in time and size by [`http::serve`], and all of
-/// them in number by [`Crowd`].
-async fn accept(socket: TcpListener, table: Arc<Table>) {
+/// Accepts for ever. Each connection is bounded in time and size by who serves it, and all of them
+/// in number by [`Crowd`].
+async fn accept(socket: TcpListener, shown: Arc<Shown>) {
     let mut crowd = Crowd::default();
     loop {
         tokio::select! {
             accepted = socket.accept() => match accepted {
                 Ok((stream, from)) => {
-                    let table = Arc::clone(&table);
-                    crowd.admit(from.ip(), async move {
-                        let find = |token: &str| {
-                            table.read().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
-                        };
-                        http::serve(stream, find).await;
-                    });
+                    let shown = Arc::clone(&shown);
+                    crowd.admit(from.ip(), async move { shown.serve(stream).await });
                 }
                 // Out of descriptors, or the connection is gone already; neither ends the listener.
                 Err(_) => tokio::time::sleep(AFTER_FAILED_ACCEPT).await,
@@ -167,6 +220,30 @@ async fn accept(socket: TcpListener, table: Arc<Table>) {
         }
     }
 }
+
+impl Shown {
+    async fn serve(&self, stream: TcpStream) {
+        match self {
+            Self::Http(table) => {
+                let find = |token: &str| {
+                    table.read().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
+                };
+                http::serve(stream, find).await;
+            }
+            Self::TlsAlpn(table) => {
+                let find = |name: &str| {
+                    let table = table.read().unwrap_or_else(PoisonError::into_inner);
+                    let newest = table.get(&name.to_ascii_lowercase())?.last()?;
+                    Some(newest.shown.clone())
+                };
+                alpn::serve(stream, HANDSHAKE_TIME, find).await;
+            }
+        }
+    }
+}
+
+/// How long a handshake and its end may take: CAs wait for ten seconds.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
 /// How many connections wait for us in the kernel.
 const BACKLOG: i32 = 1024;

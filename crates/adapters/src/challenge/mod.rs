@@ -6,11 +6,11 @@
 //!
 //! | solver | answers | a crash leaves |
 //! |---|---|---|
-//! | [`Listener`] | http-01, from memory, by a server of our own | nothing: core presents again |
+//! | [`Listener`] | http-01 or tls-alpn-01, from memory, by a server of our own | nothing: core presents again |
 //! | [`WebrootSettings`] | http-01, as a file of some web server | the file, withdrawn later |
-//! | [`Rfc2136Settings`] | dns-01, by signed update | the record, withdrawn later |
-//! | [`ProviderSettings`] | dns-01, by a provider's API | the record, withdrawn later |
-//! | [`ProgramSettings`] | dns-01 or http-01, by a program as other tools call it | what the program leaves |
+//! | [`Rfc2136Settings`] | dns-01 and its kin, by signed update | the record, withdrawn later |
+//! | [`ProviderSettings`] | dns-01 and its kin, by a provider's API | the record, withdrawn later |
+//! | [`ProgramSettings`] | dns-01 and its kin or http-01, by a program as other tools call it | what the program leaves |
 
 mod crowd;
 mod http;
@@ -140,7 +140,7 @@ impl Solvers {
 
     async fn perform_answer(&self, answer: &Answer, direction: Direction) -> Result<(), Trouble> {
         let solver = self.solvers.get(&answer.solver).ok_or(Trouble::UnknownSolver)?;
-        if answer.kind != solver.kind() {
+        if !solver.answers(&answer.kind) {
             return Err(Trouble::WrongKind(answer.kind.clone()));
         }
         match (solver, direction) {
@@ -158,11 +158,12 @@ impl Solvers {
 }
 
 impl Solver {
-    fn kind(&self) -> ChallengeKind {
+    fn answers(&self, kind: &ChallengeKind) -> bool {
         match self {
-            Self::Listen(_) | Self::Webroot(_) => ChallengeKind::Http01,
-            Self::Rfc2136(_) | Self::Provider(_) => ChallengeKind::Dns01,
-            Self::Program(program) => program.kind(),
+            Self::Listen(listener) => *kind == listener.kind(),
+            Self::Webroot(_) => *kind == ChallengeKind::Http01,
+            Self::Rfc2136(_) | Self::Provider(_) => kind.is_in_dns(),
+            Self::Program(program) => *kind == program.kind(),
         }
     }
 }

@@ -88,7 +88,7 @@ async fn the_listener_shows_answers_on_both_families_while_they_are_up() {
     let port = Port::free().unwrap();
     let every: Vec<SocketAddr> =
         vec![([0, 0, 0, 0], port.number()).into(), ([0_u16; 8], port.number()).into()];
-    let listener = Listener::new(every);
+    let listener = Listener::for_http(every);
     assert_eq!(listener.start(&Name::new("http")).await, Ok(()));
     assert_eq!(listener.addresses().await.len(), 2);
     let solvers = solvers(SolverSettings::Listen(Arc::clone(&listener)));
@@ -111,7 +111,7 @@ async fn the_listener_shows_answers_on_both_families_while_they_are_up() {
 async fn a_taken_address_is_told_before_an_answer_is_needed_and_had_once_it_is_free() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap();
-    let listener = Listener::new(vec![address]);
+    let listener = Listener::for_http(vec![address]);
     let solver = Name::new("http");
     let failure = listener.start(&solver).await.unwrap_err();
     assert_eq!(failure.blame, Blame::Solver(solver.clone()));
@@ -134,7 +134,7 @@ async fn a_flood_from_one_source_and_a_crowd_from_many_keep_no_validation_waitin
     let mut files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     files.current = files.maximum;
     rustix::process::setrlimit(rustix::process::Resource::Nofile, files).unwrap();
-    let listener = Listener::new(vec![Port::free().unwrap().v4()]);
+    let listener = Listener::for_http(vec![Port::free().unwrap().v4()]);
     let solvers = solvers(SolverSettings::Listen(Arc::clone(&listener)));
     assert_eq!(present(&solvers, &http_answer("token")).await, PRESENTED);
     let server = listener.addresses().await[0];
@@ -178,7 +178,7 @@ async fn finish(mut validation: TcpStream, rest: &str) {
 async fn a_port_in_use_is_told_and_taken_once_it_is_free() {
     let port = Port::free().unwrap();
     let taken = tokio::net::TcpListener::bind(port.v4()).await.unwrap();
-    let solvers = solvers(SolverSettings::Listen(Listener::new(vec![port.v4()])));
+    let solvers = solvers(SolverSettings::Listen(Listener::for_http(vec![port.v4()])));
     let failed = failure(present(&solvers, &http_answer("a")).await);
     assert_eq!((failed.kind, &failed.blame), (FailureKind::Transient, &Blame::Solver("s".into())));
     assert_eq!(&*failed.attempted, "present the http-01 answer for *.example.org by s",);
@@ -191,7 +191,7 @@ async fn a_port_in_use_is_told_and_taken_once_it_is_free() {
 #[tokio::test]
 async fn silent_connections_do_not_keep_others_out() {
     let port = Port::free().unwrap();
-    let solvers = solvers(SolverSettings::Listen(Listener::new(vec![port.v4()])));
+    let solvers = solvers(SolverSettings::Listen(Listener::for_http(vec![port.v4()])));
     present(&solvers, &http_answer("a")).await;
     let mut silent = Vec::new();
     for _ in 0..100 {

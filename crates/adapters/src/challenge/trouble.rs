@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use perennial_core::words::{Blame, ChallengeKind, Failure, FailureKind, Name};
+use perennial_wire::alpn::AlpnError;
 use perennial_wire::dns::proto::ResponseCode;
 use perennial_wire::dns::{DnsError, TsigFailure, mnemonic};
 use perennial_wire::host::HostPort;
@@ -29,8 +30,10 @@ pub(super) enum Trouble {
     Task(#[from] tokio::task::JoinError),
     #[error("{what} `{}`: {source}", path.display())]
     Disk { what: &'static str, path: PathBuf, source: io::Error },
-    #[error("listen on {address}: {source}{}", listen_hint(source))]
-    Listen { address: SocketAddr, source: io::Error },
+    #[error("listen on {address}: {source}{}", listen_hint(source, kind))]
+    Listen { address: SocketAddr, source: io::Error, kind: ChallengeKind },
+    #[error(transparent)]
+    Alpn(#[from] AlpnError),
     #[error("find the server {server}: {source}")]
     Server { server: HostPort, source: io::Error },
     #[error("{error}")]
@@ -57,8 +60,14 @@ pub(super) enum Signed {
     No,
 }
 
-fn listen_hint(source: &io::Error) -> &'static str {
+fn listen_hint(source: &io::Error, kind: &ChallengeKind) -> &'static str {
     match source.kind() {
+        io::ErrorKind::AddrInUse if *kind == ChallengeKind::TlsAlpn01 => {
+            "; another program listens there, and a tls-alpn-01 answer can share its port with \
+             nothing: prove the name by another challenge (`http-01 = \"webroot\"`, `dns-01`), or \
+             have that program pass connections that offer acme-tls/1 alone on to a port of ours \
+             (`listen = [...]`)"
+        }
         io::ErrorKind::AddrInUse => {
             "; another program listens there: let it serve a webroot (`webroot = ...`), or have it \
              pass /.well-known/acme-challenge/ on to a port of ours (`listen = [...]`)"
@@ -112,6 +121,7 @@ impl Trouble {
             Self::NotOurs | Self::UnknownSolver | Self::WrongKind(_) | Self::Placeless => {
                 (Refused, Blame::Ourselves)
             }
+            Self::Alpn(_) => (Transient, Blame::Ourselves),
             // Whether the name is wrong or our resolver fails cannot be told; it is our own lookup.
             Self::Task(_) | Self::Server { .. } => (Transient, Blame::Ourselves),
             // The CA chose it; nothing of ours can mend it, but the next order has another.
@@ -242,7 +252,8 @@ mod tests {
     }
 
     fn listen(kind: io::ErrorKind) -> Trouble {
-        Trouble::Listen { address: server(), source: kind.into() }
+        let kind_of = ChallengeKind::Http01;
+        Trouble::Listen { address: server(), source: kind.into(), kind: kind_of }
     }
 
     fn of_zone(error: DnsError) -> Trouble {

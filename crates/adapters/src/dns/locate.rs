@@ -9,13 +9,15 @@ use perennial_wire::dns::{DnsError, RecordType, Resolver};
 use super::PlaceSettings;
 use super::trouble::Trouble;
 
-/// Finds the place within [`LOCATE_TIME`].
+/// Finds the place of the answer whose chain begins at a name, within [`LOCATE_TIME`].
 pub(super) async fn locate(
     resolver: &Resolver,
     settings: &PlaceSettings,
     identifier: &Identifier,
+    begin: String,
 ) -> Result<Place, Trouble> {
-    let found = tokio::time::timeout(LOCATE_TIME, find(resolver, settings, identifier)).await;
+    let finding = find(resolver, settings, identifier, begin);
+    let found = tokio::time::timeout(LOCATE_TIME, finding).await;
     found.unwrap_or_else(|_| Err(Trouble::Late(identifier.clone())))
 }
 
@@ -26,12 +28,12 @@ async fn find(
     resolver: &Resolver,
     settings: &PlaceSettings,
     identifier: &Identifier,
+    begin: String,
 ) -> Result<Place, Trouble> {
     if identifier.is_ip() {
         return Err(Trouble::Address(identifier.clone()));
     }
     let found = |error| Trouble::Lookup { identifier: identifier.clone(), error: Box::new(error) };
-    let begin = format!("_acme-challenge.{}", identifier.base());
     let record = if settings.follows_cname {
         resolver.lookup(&begin, RecordType::TXT).await.map_err(found)?.owner().to_owned()
     } else {

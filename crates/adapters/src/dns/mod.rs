@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 
 use perennial_core::action::{AskKind, Reply};
 use perennial_core::words::Name;
+use perennial_wire::authorization::record_name;
 use perennial_wire::dns::Resolver;
 use perennial_wire::host::HostPort;
 
@@ -49,9 +50,12 @@ impl Places {
     /// Answers `Locate` or `Look`.
     pub async fn ask(&self, ask: &AskKind) -> Reply {
         let answered = match ask {
-            AskKind::Locate { solver, identifier } => match self.solvers.get(solver) {
+            AskKind::Locate { solver, identifier, kind, account } => match self.solvers.get(solver)
+            {
                 Some(settings) => {
-                    locate::locate(&self.resolver, settings, identifier).await.map(Reply::Place)
+                    let begin = record_name(kind, identifier, account);
+                    let found = locate::locate(&self.resolver, settings, identifier, begin);
+                    found.await.map(Reply::Place)
                 }
                 None => Err(Trouble::UnknownSolver),
             },

@@ -19,8 +19,13 @@ fn places(resolver: SocketAddr, settings: PlaceSettings) -> Places {
 }
 
 async fn locate(places: &Places, name: &str) -> Reply {
-    let identifier = Identifier::new(name).unwrap();
-    places.ask(&AskKind::Locate { solver: Name::new("ns"), identifier }).await
+    locate_for(places, name, ChallengeKind::Dns01).await
+}
+
+async fn locate_for(places: &Places, name: &str, kind: ChallengeKind) -> Reply {
+    let (solver, identifier) = (Name::new("ns"), Identifier::new(name).unwrap());
+    let account = "https://example.com/acme/acct/ExampleAccount".into();
+    places.ask(&AskKind::Locate { solver, identifier, kind, account }).await
 }
 
 fn place(record: &str, zone: &str, servers: &[SocketAddr]) -> Reply {
@@ -37,6 +42,10 @@ async fn the_chain_is_followed_to_the_zone_and_the_servers_at_its_end() {
         Zone::new("example.org", "_acme-challenge.www CNAME www.acme.example.net."),
         Zone::new("acme.example.net", "www CNAME deep.www"),
         Zone::new("sub.example.org", ""),
+        Zone::new(
+            "labelled.example",
+            "_ujmmovf2vn55tgye._acme-challenge CNAME one.acme.example.net.",
+        ),
         Zone::new("loop.example", "_acme-challenge CNAME other\nother CNAME _acme-challenge"),
     ]))
     .await
@@ -52,6 +61,13 @@ async fn the_chain_is_followed_to_the_zone_and_the_servers_at_its_end() {
     for (name, record, zone) in table {
         assert_eq!(locate(&places, name).await, place(record, zone, &at), "{name}");
     }
+    // The chain of an account begins at a name of its own.
+    let of_account = |name| locate_for(&places, name, ChallengeKind::DnsAccount01);
+    let delegated = place("one.acme.example.net", "acme.example.net", &at);
+    assert_eq!(of_account("*.labelled.example").await, delegated);
+    let labelled = "_ujmmovf2vn55tgye._acme-challenge.www.example.org";
+    assert_eq!(of_account("www.example.org").await, place(labelled, "example.org", &at));
+
     let Reply::Failed(failed) = locate(&places, "loop.example").await else { panic!() };
     // BIND gives up by SERVFAIL; servers that do not follow chains leave the circle to us.
     assert_eq!(failed.blame, Blame::Name(Identifier::new("loop.example").unwrap()));
@@ -103,6 +119,8 @@ async fn whose_fault_it_is_when_nothing_is_found() {
     let unknown = AskKind::Locate {
         solver: Name::new(&Slot("x".into()).to_string()),
         identifier: Identifier::new("example.org").unwrap(),
+        kind: ChallengeKind::Dns01,
+        account: "https://example.com/acme/acct/1".into(),
     };
     let Reply::Failed(failed) = places_here.ask(&unknown).await else { panic!() };
     assert_eq!(failed.blame, Blame::Ourselves);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use perennial_core::intent::{CertificateSpec, Intent, IssuerKind, KeyRotation};
-use perennial_core::words::{ChallengeKind, Identifier, KeyAlgorithm, KeyId, Name};
+use perennial_core::words::{Identifier, KeyAlgorithm, KeyId, Name};
 
 use super::{Declared, Meaning};
 use crate::raw::{RawCertificate, RawFile, value};
@@ -280,16 +280,16 @@ impl Meaning<'_> {
 
 fn lacks_solver(name: &Identifier, spec: &CertificateSpec, intent: &Intent) -> (String, String) {
     let mut solvers = spec.solvers.iter().filter_map(|solver| intent.solvers.get(solver));
-    let has_dns = solvers.any(|solver| solver.kind == ChallengeKind::Dns01);
+    let has_dns = solvers.any(|solver| solver.kind.is_in_dns());
     if spec.solvers.is_empty() {
         let hint = "add [solver.http] with http-01 = \"listener\"; if the CA asks for no challenge, \
                     write solvers = []";
         return (format!("no solver could prove `{name}`"), String::from(hint));
     }
     if name.is_ip() {
-        let hint = "addresses are proven by http-01 (RFC 8738): add [solver.http] with http-01 = \
-                    \"listener\"";
-        return (format!("no http-01 solver could prove `{name}`"), String::from(hint));
+        let hint = "addresses are proven by http-01 or tls-alpn-01 (RFC 8738): add [solver.http] with \
+                    http-01 = \"listener\"";
+        return (format!("no solver could prove the address `{name}`"), String::from(hint));
     }
     if name.is_wildcard() && !has_dns {
         let hint = "wildcards are proven in DNS alone: add a solver with dns-01 = \"rfc2136\" or \
@@ -298,7 +298,7 @@ fn lacks_solver(name: &Identifier, spec: &CertificateSpec, intent: &Intent) -> (
     }
     let mut zones: Vec<&str> = Vec::new();
     for solver in spec.solvers.iter().filter_map(|solver| intent.solvers.get(solver)) {
-        if !name.is_wildcard() || solver.kind == ChallengeKind::Dns01 {
+        if !name.is_wildcard() || solver.kind.is_in_dns() {
             zones.extend(solver.zones.iter().map(|zone| &**zone));
         }
     }

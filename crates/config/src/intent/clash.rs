@@ -14,11 +14,11 @@ use perennial_core::words::Name;
 use super::Meaning;
 use super::target::PLACEHOLDER;
 use crate::raw::{RawFile, RawSolver, RawTarget};
-use crate::settings::{FilePaths, Settings, SolverSettings, TargetRecipe};
+use crate::settings::{FilePaths, Protocol, Settings, SolverSettings, TargetRecipe};
 use crate::source::{Span, Spanned};
 
-/// An address, the solver that listens there, and where the file says so.
-type Listened<'a> = (SocketAddr, &'a str, Span);
+/// An address, the solver that listens there, where the file says so, and what it speaks.
+type Listened<'a> = (SocketAddr, &'a str, Span, Protocol);
 
 /// Something of a target that is written to, and where the file says so.
 #[derive(Clone, Copy)]
@@ -38,27 +38,30 @@ impl Meaning<'_> {
         self.seen_twice(raw, intent);
     }
 
-    /// One socket listens at an address. Solvers with the same addresses share their sockets.
+    /// One socket listens at an address. Solvers of one kind with the same addresses share theirs.
     fn listeners(&mut self, raw: &RawFile, settings: &Settings) {
         let mut taken: HashMap<(bool, u16), Vec<Listened<'_>>> = HashMap::new();
-        let mut known: HashSet<BTreeSet<SocketAddr>> = HashSet::new();
+        let mut known: HashSet<(Protocol, BTreeSet<SocketAddr>)> = HashSet::new();
         for (name, section) in raw.solver.iter().flat_map(|named| &named.value.0) {
             let own = settings.solvers.get(&Name::new(name));
-            let Some(SolverSettings::Listener { listen }) = own else { continue };
+            let Some(SolverSettings::Listener { protocol, listen }) = own else { continue };
             if self.report.has_errors_within(section.span)
-                || !known.insert(listen.iter().copied().collect())
+                || !known.insert((*protocol, listen.iter().copied().collect()))
             {
                 continue;
             }
             for (address, at) in placed(listen, section) {
                 let others = taken.entry((address.is_ipv4(), address.port())).or_default();
                 let other = others.iter().find(|(other, ..)| meet(*other, address));
-                if let Some((other, of, first)) = other {
-                    let (text, hint) = listened_twice(name, address, of, *other);
+                if let Some((other, of, first, spoken)) = other {
+                    let (text, mut hint) = listened_twice(name, address, of, *other);
+                    if spoken != protocol {
+                        hint = String::from(APART);
+                    }
                     self.report.clash(at, text, hint, *first);
                     break;
                 }
-                others.push((address, name, at));
+                others.push((address, name, at, *protocol));
             }
         }
     }
@@ -211,6 +214,10 @@ fn meet(one: SocketAddr, other: SocketAddr) -> bool {
         && one.port() == other.port()
         && (one.ip() == other.ip() || every(one.ip()) || every(other.ip()))
 }
+
+/// What is said of two solvers that speak differently at one address.
+const APART: &str = "each needs a port of its own: CAs ask for http-01 on port 80, for tls-alpn-01 on \
+                     port 443";
 
 fn listened_twice(name: &str, at: SocketAddr, of: &str, other: SocketAddr) -> (String, String) {
     if name == of {

@@ -13,12 +13,12 @@ use crate::near::nearest;
 use crate::provider::{Need, Privacy, Provider, provider, providers};
 use crate::raw::{OneOrMany, RawSolver, RawTsig, value};
 use crate::settings::{
-    ExecSettings, HookConvention, ProviderSettings, Rfc2136Settings, SolverSettings, TsigAlgorithm,
-    TsigSettings,
+    ExecSettings, HookConvention, Protocol, ProviderSettings, Rfc2136Settings, SolverSettings,
+    TsigAlgorithm, TsigSettings,
 };
 use crate::source::{Span, Spanned};
 
-/// Every kind of solver, with the challenge it answers.
+/// Every kind of solver.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Listener,
@@ -44,9 +44,44 @@ fn words_of_providers() -> impl Iterator<Item = &'static str> {
     providers().iter().map(|provider| provider.word)
 }
 
-const HTTP_KINDS: [(&str, Kind); 3] =
-    [("listener", Kind::Listener), ("webroot", Kind::Webroot), ("exec", Kind::Exec)];
-const DNS_KINDS: [(&str, Kind); 2] = [("rfc2136", Kind::Rfc2136), ("exec", Kind::Exec)];
+/// The kinds that a type of challenge can be answered by, as the file says them.
+struct Answering<'a> {
+    challenge: ChallengeKind,
+    kinds: &'static [(&'static str, Kind)],
+    field: &'a Option<Spanned<String>>,
+}
+
+const HTTP_KINDS: &[(&str, Kind)] =
+    &[("listener", Kind::Listener), ("webroot", Kind::Webroot), ("exec", Kind::Exec)];
+const TLS_KINDS: &[(&str, Kind)] = &[("listener", Kind::Listener)];
+const DNS_KINDS: &[(&str, Kind)] = &[("rfc2136", Kind::Rfc2136), ("exec", Kind::Exec)];
+
+impl<'a> Answering<'a> {
+    fn all(raw: &'a RawSolver) -> [Self; 4] {
+        use ChallengeKind::{Dns01, DnsAccount01, Http01, TlsAlpn01};
+        [
+            Self { challenge: Http01, kinds: HTTP_KINDS, field: &raw.http_01 },
+            Self { challenge: TlsAlpn01, kinds: TLS_KINDS, field: &raw.tls_alpn_01 },
+            Self { challenge: Dns01, kinds: DNS_KINDS, field: &raw.dns_01 },
+            Self { challenge: DnsAccount01, kinds: DNS_KINDS, field: &raw.dns_account_01 },
+        ]
+    }
+
+    fn find(&self, word: &str) -> Option<Kind> {
+        let known = self.kinds.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind);
+        known.or_else(|| provider(word).filter(|_| self.by_providers()).map(Kind::Provider))
+    }
+
+    /// Returns whether DNS providers can answer it.
+    const fn by_providers(&self) -> bool {
+        matches!(self.challenge, ChallengeKind::Dns01 | ChallengeKind::DnsAccount01)
+    }
+
+    fn words(&self) -> impl Iterator<Item = &'static str> {
+        let of_providers = self.by_providers().then(words_of_providers).into_iter().flatten();
+        self.kinds.iter().map(|(word, _)| *word).chain(of_providers)
+    }
+}
 
 const ALGORITHMS: [(&str, TsigAlgorithm); 3] = [
     ("hmac-sha256", TsigAlgorithm::HmacSha256),
@@ -71,19 +106,19 @@ impl Meaning<'_> {
     ) -> Option<(SolverSpec, SolverSettings)> {
         let raw = &section.value;
         let zones = self.zones(raw);
-        let kind = self.kind(name, section)?;
+        let (challenge, kind) = self.kind(name, section)?;
         self.misplaced(raw, kind);
         let settings = match kind {
-            Kind::Listener => self.listener(raw),
+            Kind::Listener => self.listener(raw, &challenge),
             Kind::Webroot => self.webroot(section)?,
             Kind::Rfc2136 => self.rfc2136(section)?,
-            Kind::Exec => self.exec(section)?,
+            Kind::Exec => self.exec(section, challenge.clone())?,
             Kind::Provider(provider) => self.provider(section, provider)?,
         };
-        let in_dns = raw.dns_01.is_some();
+        let in_dns = challenge.is_in_dns();
         let usual = if in_dns { VISIBLE_WITHIN } else { SignedDuration::ZERO };
         let spec = SolverSpec {
-            kind: if in_dns { ChallengeKind::Dns01 } else { ChallengeKind::Http01 },
+            kind: challenge,
             zones: zones.into_iter().map(Box::from).collect(),
             follows_cname: in_dns,
             visible_within: value(&raw.visible_within).unwrap_or(usual),
@@ -91,56 +126,36 @@ impl Meaning<'_> {
         Some((spec, settings))
     }
 
-    fn kind(&mut self, name: &Name, section: &Spanned<RawSolver>) -> Option<Kind> {
-        let raw = &section.value;
-        match (&raw.http_01, &raw.dns_01) {
-            (Some(field), None) => self.kind_of(field, "http-01", &HTTP_KINDS, &DNS_KINDS),
-            (None, Some(field)) => self.kind_of(field, "dns-01", &DNS_KINDS, &HTTP_KINDS),
-            (Some(_), Some(second)) => {
-                let hint = "declare two solvers; a certificate may use both";
-                self.report.error(second.key, "a solver answers one type of challenge", hint);
-                None
-            }
-            (None, None) => {
-                let text = format!("solver `{name}` has no kind");
-                let hint = "write http-01 = \"listener\" or \"webroot\", or dns-01 = \"rfc2136\", \
-                            \"exec\" or a provider: perennial help solvers";
-                self.report.error(section.key, text, hint);
-                None
-            }
+    fn kind(&mut self, name: &Name, section: &Spanned<RawSolver>) -> Option<(ChallengeKind, Kind)> {
+        let all = Answering::all(&section.value);
+        let mut said = all.iter().filter_map(|own| Some((own, own.field.as_ref()?)));
+        let first = said.next();
+        if let Some((_, second)) = said.next() {
+            let hint = "declare two solvers; a certificate may use both";
+            self.report.error(second.key, "a solver answers one type of challenge", hint);
+            return None;
         }
-    }
-
-    fn kind_of(
-        &mut self,
-        field: &Spanned<String>,
-        own: &str,
-        known: &[(&'static str, Kind)],
-        others: &[(&'static str, Kind)],
-    ) -> Option<Kind> {
-        let found = known.iter().find(|(word, _)| *word == field.value);
-        if let Some((_, kind)) = found {
-            return Some(*kind);
-        }
-        let of_provider = provider(&field.value).filter(|_| own == "dns-01");
-        if let Some(provider) = of_provider {
-            return Some(Kind::Provider(provider));
-        }
-        let known = known.iter().map(|(word, _)| *word);
-        let other_words = others.iter().map(|(word, _)| *word);
-        let (known, other_words): (Vec<_>, Vec<_>) = if own == "dns-01" {
-            (known.chain(words_of_providers()).collect(), other_words.collect())
-        } else {
-            (known.collect(), other_words.chain(words_of_providers()).collect())
+        let Some((own, field)) = first else {
+            let text = format!("solver `{name}` has no kind");
+            let hint = "write http-01 = \"listener\" or \"webroot\", tls-alpn-01 = \"listener\", or \
+                        dns-01 = \"rfc2136\", \"exec\" or a provider: perennial help solvers";
+            self.report.error(section.key, text, hint);
+            return None;
         };
-        let hint = if let Some(word) = other_words.iter().find(|word| **word == field.value) {
-            let other = if own == "http-01" { "dns-01" } else { "http-01" };
-            format!("`{word}` answers another challenge: {other} = \"{word}\"")
-        } else {
-            nearest(&field.value, known).map_or_else(
-                || String::from("known kinds: perennial help solvers"),
-                |near| format!("did you mean `{near}`? Known kinds: perennial help solvers"),
-            )
+        if let Some(kind) = own.find(&field.value) {
+            return Some((own.challenge.clone(), kind));
+        }
+        let hint = match all.iter().find(|other| other.find(&field.value).is_some()) {
+            Some(other) => {
+                let (word, other) = (&field.value, other.challenge.as_str());
+                format!("`{word}` answers another challenge: {other} = \"{word}\"")
+            }
+            None => {
+                nearest(&field.value, own.words()).map_or_else(
+                    || String::from("known kinds: perennial help solvers"),
+                    |near| format!("did you mean `{near}`? Known kinds: perennial help solvers"),
+                )
+            }
         };
         self.report.error(field.span, format!("unknown solver kind `{}`", field.value), hint);
         None
@@ -205,15 +220,18 @@ impl Meaning<'_> {
         }
     }
 
-    fn listener(&mut self, raw: &RawSolver) -> SolverSettings {
+    fn listener(&mut self, raw: &RawSolver, challenge: &ChallengeKind) -> SolverSettings {
+        let tls = *challenge == ChallengeKind::TlsAlpn01;
+        let protocol = if tls { Protocol::TlsAlpn } else { Protocol::Http };
+        let port = protocol.port();
         let everywhere = || {
             vec![
-                SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80)),
-                SocketAddr::from((Ipv6Addr::UNSPECIFIED, 80)),
+                SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+                SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
             ]
         };
-        let listen = raw.listen.as_ref().map(|listen| self.socket_addresses(&listen.value.0, 80));
-        SolverSettings::Listener { listen: listen.unwrap_or_else(everywhere) }
+        let listen = raw.listen.as_ref().map(|listen| self.socket_addresses(&listen.value.0, port));
+        SolverSettings::Listener { protocol, listen: listen.unwrap_or_else(everywhere) }
     }
 
     fn webroot(&mut self, section: &Spanned<RawSolver>) -> Option<SolverSettings> {
@@ -336,7 +354,11 @@ impl Meaning<'_> {
         }
     }
 
-    fn exec(&mut self, section: &Spanned<RawSolver>) -> Option<SolverSettings> {
+    fn exec(
+        &mut self,
+        section: &Spanned<RawSolver>,
+        kind: ChallengeKind,
+    ) -> Option<SolverSettings> {
         let raw = &section.value;
         let mut env = BTreeMap::new();
         for (name, field) in raw.env.iter().flat_map(|env| &env.value.0) {
@@ -345,7 +367,7 @@ impl Meaning<'_> {
             env.insert(name.clone(), value);
         }
         let nameservers = self.nameservers(raw);
-        let convention = self.convention(section);
+        let convention = self.convention(section, &kind);
         let cleanup = raw.cleanup.as_ref();
         let cleanup = cleanup.map(|field| self.command(&field.with(field.value.0.clone())));
         let Some(field) = &raw.program else {
@@ -358,16 +380,16 @@ impl Meaning<'_> {
         if convention == HookConvention::AcmeSh {
             self.script_of_acme_sh(field, &program);
         }
-        let kind = match raw.http_01 {
-            Some(_) => ChallengeKind::Http01,
-            None => ChallengeKind::Dns01,
-        };
         let settings = ExecSettings { program, convention, cleanup, kind, env, nameservers };
         Some(SolverSettings::Exec(settings))
     }
 
-    fn convention(&mut self, section: &Spanned<RawSolver>) -> HookConvention {
-        use HookConvention::{Certbot, Dehydrated};
+    fn convention(
+        &mut self,
+        section: &Spanned<RawSolver>,
+        kind: &ChallengeKind,
+    ) -> HookConvention {
+        use HookConvention::{AcmeSh, Certbot, Dehydrated, Lego};
         let raw = &section.value;
         let convention = self.word(&raw.convention, "convention", &CONVENTIONS);
         let convention = convention.unwrap_or_default();
@@ -384,6 +406,13 @@ impl Meaning<'_> {
             let hint = "write convention = \"certbot\" or \"dehydrated\", or answer in DNS: \
                         dns-01 = \"exec\"";
             self.report.error(at, "programs of this convention do not answer http-01", hint);
+        }
+        let is_told_the_record = matches!(convention, Lego | AcmeSh);
+        if kind.is_in_dns() && *kind != ChallengeKind::Dns01 && !is_told_the_record {
+            let at = raw.convention.as_ref().map_or(section.key, |field| field.span);
+            let text = format!("programs of this convention do not answer {}", kind.as_str());
+            let hint = "write convention = \"lego\" or \"acme.sh\": they are told the record's name";
+            self.report.error(at, text, hint);
         }
         for field in [&raw.nameservers].into_iter().flatten().filter(|_| raw.http_01.is_some()) {
             let hint = "remove it: the CA asks the web server";

@@ -82,8 +82,12 @@ section! {
     "[solver.NAME]" RawSolver {
         /// Answers over HTTP on port 80: `listener`, `webroot` or `exec`.
         "http-01" http_01: String,
+        /// Answers within a TLS handshake on port 443: `listener`.
+        "tls-alpn-01" tls_alpn_01: String,
         /// Answers in DNS: `rfc2136`, `exec`, or a provider (docs/providers.md).
         "dns-01" dns_01: String,
+        /// Answers in DNS below a label of the account's, as `dns-01` does.
+        "dns-account-01" dns_account_01: String,
         /// The zones it answers for; without them, every name.
         "zones" zones: Vec<Spanned<String>>,
         /// Where the listener listens.

@@ -24,7 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Context, Decision, Lane, Want, authorize, chain, gate, retry};
 use crate::action::{AccountRef, ActKind, AskKind};
 use crate::event::{AttemptEnded, ChainChosen, Event};
-use crate::state::{Certificate, Ordered, Running, Stage};
+use crate::state::{AUTHORIZED_WITHIN, Certificate, Ordered, Running, Stage};
 use crate::words::time::after;
 use crate::words::{Blame, Failure, FailureKind, Identifier, Name, OrderStatus, blame_problem};
 
@@ -39,9 +39,6 @@ pub(super) const POLL_EVERY: SignedDuration = SignedDuration::from_secs(2);
 
 /// How long an attempt may wait to be admitted by its issuer.
 const ADMITTED_WITHIN: SignedDuration = SignedDuration::from_hours(12);
-
-/// How long an order may take from its creation to `ready`.
-const AUTHORIZED_WITHIN: SignedDuration = SignedDuration::from_mins(30);
 
 /// How long a CA may take to issue.
 const ISSUED_WITHIN: SignedDuration = SignedDuration::from_mins(10);

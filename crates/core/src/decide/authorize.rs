@@ -13,6 +13,9 @@
 //! Which solver answers for which name is the intent's; whether the CA offers its challenge is seen
 //! here.
 //!
+//! Where a place can show one answer for a name at a time (tls-alpn-01), a second certificate for the
+//! name waits until the first one's answer is not needed any more.
+//!
 //! A validation that fails after we were restarted while the CA may have looked is our own fault, not
 //! the name's: it is tried again at once.
 
@@ -233,11 +236,18 @@ fn present(
 ) {
     if chosen.spec.follows_cname && authorization.place.is_none() {
         let (solver, identifier) = (chosen.solver.clone(), facts.identifier.clone());
-        return decision.ask(AskKind::Locate { solver, identifier }, LOOK_WITHIN, POLL_EVERY);
+        let (kind, account) = (chosen.spec.kind.clone(), step.account.url.clone());
+        let ask = AskKind::Locate { solver, identifier, kind, account };
+        return decision.ask(ask, LOOK_WITHIN, POLL_EVERY);
     }
     let Some(answer) = made(step, authorization, facts, chosen) else {
         return step.end(decision, step.nonsense("the challenge has no token"));
     };
+    let (cx, base) = (step.cx, &facts.identifier);
+    if answer.kind.shows_one_at_a_time() && cx.state.is_answered_elsewhere(base, step.name, cx.now)
+    {
+        return decision.wake(after(cx.now, POLL_EVERY));
+    }
     // A withdrawal of the same answer, owed by an attempt before, must not overtake this.
     let is_this = |act: &ActKind| match act {
         ActKind::Present { answer: own } | ActKind::Withdraw { answer: own } => *own == answer,

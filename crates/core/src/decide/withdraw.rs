@@ -61,10 +61,8 @@ pub(crate) fn is_needed(certificate: &Certificate, owed: &Owed) -> bool {
         return false;
     }
     ordered.authorizations.iter().any(|authorization| {
-        let Some(facts) = &authorization.facts else { return false };
-        let token = Some(&*owed.answer.token);
-        facts.status == AuthorizationStatus::Pending
-            && facts.challenges.iter().any(|challenge| challenge.token.as_deref() == token)
+        authorization.status() == Some(AuthorizationStatus::Pending)
+            && authorization.is_answered_by(&owed.answer)
     })
 }
 

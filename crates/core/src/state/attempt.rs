@@ -459,11 +459,7 @@ impl Running {
 
     fn answered_by(&mut self, answer: &Answer) -> Option<&mut Authorization> {
         let Stage::Ordered(order) = &mut self.stage else { return None };
-        order.authorizations.iter_mut().find(|authorization| {
-            authorization.facts.as_ref().is_some_and(|facts| {
-                facts.challenges.iter().any(|c| c.token.as_deref() == Some(&*answer.token))
-            })
-        })
+        order.authorizations.iter_mut().find(|authorization| authorization.is_answered_by(answer))
     }
 }
 
@@ -599,6 +595,13 @@ impl Authorization {
     pub fn has(&self, challenge: &Url) -> bool {
         let own = self.facts.as_ref().map_or(&[][..], |facts| &facts.challenges);
         own.iter().any(|candidate| candidate.url == *challenge)
+    }
+
+    /// Returns whether an answer is one to its challenges.
+    #[must_use]
+    pub fn is_answered_by(&self, answer: &Answer) -> bool {
+        let own = self.facts.as_ref().map_or(&[][..], |facts| &facts.challenges);
+        own.iter().any(|challenge| challenge.token.as_deref() == Some(&*answer.token))
     }
 
     /// Returns whether its answer may be down without our having taken it down: to be asked when the

@@ -47,7 +47,7 @@ pub use instance::{Instance, Restored};
 pub use issued::{ISSUED_LATELY, Issued, set_of};
 pub use issuer::{Account, Health, Issuer, OrderBudget, account_slot};
 pub use laggard::Laggard;
-pub(crate) use validating::VALIDATED_WITHIN;
+pub(crate) use validating::{AUTHORIZED_WITHIN, VALIDATED_WITHIN};
 
 use crate::event::Event;
 use crate::intent::{Intent, SolverSpec, TargetSpec};
@@ -187,7 +187,21 @@ impl State {
         now: Timestamp,
     ) -> bool {
         let is_own = |id| self.name(id) == Some(own);
-        self.validating.is_elsewhere(issuer, identifier, &is_own, now)
+        let sole = validating::Sole::Validation(issuer.clone());
+        self.validating.is_elsewhere(sole, identifier, &is_own, now)
+    }
+
+    /// Returns whether an answer for another certificate than `own` is up that would be hidden by
+    /// one more for the same name.
+    #[must_use]
+    pub(crate) fn is_answered_elsewhere(
+        &self,
+        identifier: &Identifier,
+        own: &Name,
+        now: Timestamp,
+    ) -> bool {
+        let is_own = |id| self.name(id) == Some(own);
+        self.validating.is_elsewhere(validating::Sole::Answer, identifier, &is_own, now)
     }
 
     /// Passes over a record of a kind that this release does not know.

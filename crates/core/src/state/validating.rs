@@ -1,4 +1,5 @@
-//! Which names a CA is validating just now, and for which certificate.
+//! Which names a CA is validating just now, and for which certificate; and which names an answer is up
+//! for beside which no other can be.
 //!
 //! Made of the running attempts, and only in memory: so that of many certificates that share a name
 //! one asks first, and the others hear what the CA said (see `decide/authorize.rs`).
@@ -19,8 +20,20 @@ use crate::words::{AuthorizationStatus, Identifier, Name};
 /// How long a CA may take to validate once it was told.
 pub(crate) const VALIDATED_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
-/// A name at an issuer.
-type Place = (Identifier, Name);
+/// How long an order may take from its creation to `ready`.
+pub(crate) const AUTHORIZED_WITHIN: SignedDuration = SignedDuration::from_mins(30);
+
+/// A name, and what of it there is one at a time.
+type Place = (Identifier, Sole);
+
+/// What there is one at a time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sole {
+    /// A validation by an issuer.
+    Validation(Name),
+    /// An answer that a place can show one of.
+    Answer,
+}
 
 /// Names that are being validated.
 #[derive(Clone, Debug, Default)]
@@ -44,15 +57,15 @@ impl Validating {
         self.all.extend(now.into_iter().map(|(place, until)| ((place, id), until)));
     }
 
-    /// Returns whether an issuer is validating a name for another certificate.
+    /// Returns whether it is another certificate that has this of a name.
     pub(super) fn is_elsewhere(
         &self,
-        issuer: &Name,
+        sole: Sole,
         identifier: &Identifier,
         own: &dyn Fn(CertificateId) -> bool,
         now: Timestamp,
     ) -> bool {
-        let place = (identifier.clone(), issuer.clone());
+        let place = (identifier.clone(), sole);
         let first = (place.clone(), CertificateId(0));
         let last = (place, CertificateId(u32::MAX));
         self.all.range(first..=last).any(|((_, id), until)| !own(*id) && now < *until)
@@ -62,7 +75,9 @@ impl Validating {
 /// Returns whether an event may change what is being validated.
 pub(super) const fn may_change(event: &Event) -> bool {
     match event {
-        Event::Started(started) => matches!(started.act, ActKind::Respond { .. }),
+        Event::Started(started) => {
+            matches!(started.act, ActKind::Respond { .. } | ActKind::Present { .. })
+        }
         Event::Ended(_)
         | Event::AuthorizationSeen(_)
         | Event::AttemptEnded(_)
@@ -91,8 +106,16 @@ fn places(certificate: &Certificate) -> Vec<(Place, Timestamp)> {
                 _ => None,
             }),
         };
-        let place = (facts.identifier.clone(), running.plan.issuer.clone());
+        let place = (facts.identifier.clone(), Sole::Validation(running.plan.issuer.clone()));
         found.extend(until.map(|until| (place, until)));
+        // Owed from the moment at which it was to be put up.
+        let is_up = certificate.owed.iter().any(|owed| {
+            owed.answer.kind.shows_one_at_a_time() && authorization.is_answered_by(&owed.answer)
+        });
+        if is_up {
+            let until = after(ordered.since, AUTHORIZED_WITHIN);
+            found.push(((facts.identifier.clone(), Sole::Answer), until));
+        }
     }
     found
 }

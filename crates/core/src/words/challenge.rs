@@ -20,6 +20,9 @@ pub enum ChallengeKind {
     /// RFC 8737.
     #[serde(rename = "tls-alpn-01")]
     TlsAlpn01,
+    /// draft-ietf-acme-dns-account-label-02.
+    #[serde(rename = "dns-account-01")]
+    DnsAccount01,
     /// One that this release cannot answer.
     #[serde(untagged)]
     Other(Box<str>),
@@ -33,13 +36,35 @@ impl ChallengeKind {
             Self::Http01 => "http-01",
             Self::Dns01 => "dns-01",
             Self::TlsAlpn01 => "tls-alpn-01",
+            Self::DnsAccount01 => "dns-account-01",
             Self::Other(text) => text,
         }
     }
+
+    /// Returns whether the answer is a DNS record: only such prove wildcards, and none proves an
+    /// address.
+    ///
+    /// Source: RFC 8738 section 4; RFC 8737 section 3; every CA of the public web for wildcards.
+    #[must_use]
+    pub const fn is_in_dns(&self) -> bool {
+        match self {
+            Self::Dns01 | Self::DnsAccount01 => true,
+            Self::Http01 | Self::TlsAlpn01 | Self::Other(_) => false,
+        }
+    }
+
+    /// Returns whether one place can show one answer for a name at a time.
+    ///
+    /// The server of a tls-alpn-01 answer hears the name and no token: of two certificates that are
+    /// proven at once, the second has to wait.
+    #[must_use]
+    pub const fn shows_one_at_a_time(&self) -> bool {
+        matches!(self, Self::TlsAlpn01)
+    }
 }
 
-/// Where a DNS answer goes: the end of the CNAME chain that begins at `_acme-challenge.<name>`,
-/// and the zone that holds it. Found by an ask and recorded *before* presenting, so that a crash in
+/// Where a DNS answer goes: the end of the CNAME chain that begins at `_acme-challenge.<name>` (for
+/// dns-account-01 at a label of the account's below it), and the zone that holds it. Found by an ask and recorded *before* presenting, so that a crash in
 /// between knows what to withdraw, even if the CNAME has moved since.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {

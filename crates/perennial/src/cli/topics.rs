@@ -31,10 +31,12 @@ A means to answer challenges. Known kinds:
   http-01 = \"listener\"   Perennial answers on port 80 itself
   http-01 = \"webroot\"    it writes files that your web server shows
   dns-01 = \"rfc2136\"     signed updates to a name server
+  tls-alpn-01 = \"listener\" Perennial answers within TLS handshakes on port 443 itself
   dns-01 = \"exec\"        a program, called as lego, certbot, acme.sh or dehydrated would
                          (`convention`); http-01 = \"exec\" as certbot or dehydrated would
   dns-01 = \"cloudflare\"  a DNS provider's API, by `credentials`; the providers stand below
-Wildcards are proven by dns-01 alone, addresses by http-01 alone.";
+  dns-account-01 = ...     as dns-01, below a label of the account's own
+Wildcards are proven in DNS alone, addresses by http-01 and tls-alpn-01 alone.";
 
 const TARGETS: &str = "\
 A place that leaf, chain and key are written to, and a server that is told. Kinds:

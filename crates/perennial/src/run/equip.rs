@@ -25,7 +25,7 @@ use perennial_adapters::deploy::{
 use perennial_adapters::dns::{PlaceSettings, Places};
 use perennial_adapters::probe::Probe;
 use perennial_config::{
-    ExecSettings, Holds, HookConvention, HostPort, IssuerSettings,
+    ExecSettings, Holds, HookConvention, HostPort, IssuerSettings, Protocol,
     ProviderSettings as DeclaredProvider, Settings, SolverSettings as Declared, StoreSettings,
     TargetRecipe, TsigSettings,
 };
@@ -49,8 +49,8 @@ use crate::clock::Time;
 /// What surrounds the adapters beyond the operator's settings, and outlives a change of these.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
-    /// Listeners for http-01, by their addresses: an unchanged one goes on listening.
-    listeners: Arc<Mutex<BTreeMap<Vec<SocketAddr>, Arc<Listener>>>>,
+    /// Listeners by what they answer and their addresses: an unchanged one goes on listening.
+    listeners: Arc<Mutex<BTreeMap<(Protocol, Vec<SocketAddr>), Arc<Listener>>>>,
     /// Who writes to which zone: what a former configuration still writes must not meet ours.
     zones: ZoneLocks,
     /// The CAs' lists of revoked leaves: a CA is not to be asked again at every reload.
@@ -182,8 +182,8 @@ async fn solver(
 ) -> Result<(SolverSettings, Option<PlaceSettings>), RunError> {
     let failed = failed("solver", name);
     Ok(match declared {
-        Declared::Listener { listen } => {
-            let listener = surroundings.listener(listen);
+        Declared::Listener { protocol, listen } => {
+            let listener = surroundings.listener(*protocol, listen);
             // What cannot be had is tried again, and told, by who looks after it.
             let _ = listener.start(name).await;
             (SolverSettings::Listen(listener), None)
@@ -293,22 +293,25 @@ impl Surroundings {
             .solvers
             .values()
             .filter_map(|solver| match solver {
-                Declared::Listener { listen } => Some(in_order(listen)),
+                Declared::Listener { protocol, listen } => Some((*protocol, in_order(listen))),
                 _ => None,
             })
             .collect();
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        listeners.retain(|addresses, _| used.contains(addresses));
+        listeners.retain(|which, _| used.contains(which));
     }
 
-    fn listener(&self, addresses: &[SocketAddr]) -> Arc<Listener> {
+    fn listener(&self, protocol: Protocol, addresses: &[SocketAddr]) -> Arc<Listener> {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || Listener::new(addresses.to_vec());
-        Arc::clone(listeners.entry(in_order(addresses)).or_insert_with(make))
+        let make = || match protocol {
+            Protocol::Http => Listener::for_http(addresses.to_vec()),
+            Protocol::TlsAlpn => Listener::for_tls_alpn(addresses.to_vec()),
+        };
+        Arc::clone(listeners.entry((protocol, in_order(addresses))).or_insert_with(make))
     }
 }
 
-/// Solvers with the same addresses share a listener, in whatever order they are declared.
+/// Solvers of one kind with the same addresses share a listener, in whatever order they are declared.
 fn in_order(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let mut addresses = addresses.to_vec();
     addresses.sort_unstable();

@@ -1,4 +1,4 @@
-//! The main job in the usual world: http-01, nginx, a renewal, a restart.
+//! The main job in the usual world: http-01 and tls-alpn-01, nginx, a renewal, a restart.
 
 use perennial_core::action::ActKind;
 use perennial_core::event::Started;
@@ -85,5 +85,38 @@ async fn a_leaf_is_seen_on_every_address_of_the_name() {
     addresses.sort();
     assert_eq!(addresses, ["127.0.0.1", "127.0.0.2", "::1"]);
     assert!(shown.iter().all(|a| a.state == SightState::Ok && a.leaf() == Some(leaf)), "{shown:?}");
+    daemon.stop().await;
+}
+
+/// Three certificates that share a name, proven at once by a listener that can show one answer for it.
+const SHARED_BY_TLS: &str = r#"
+[solver.tls]
+tls-alpn-01 = "listener"
+listen = ["127.0.0.1:@ALPN@"]
+[certificate.www]
+names = ["www.example.test"]
+targets = ["web"]
+endpoints = ["www.example.test:@HTTPS@"]
+[certificate.a]
+names = ["www.example.test", "a.example.test"]
+endpoints = []
+[certificate.b]
+names = ["www.example.test", "b.example.test"]
+endpoints = []
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_proven_within_tls_handshakes_one_after_the_other_where_they_are_shared() {
+    let dns = any_name().await;
+    let mut plan = Plan::new(dns.addr(), &["www.example.test"]);
+    // Each certificate is to be validated by itself.
+    plan.pebble.authz_reuse_percent = 0;
+    let world = World::of(plan).await;
+    let mut daemon = Running::start(&world.write(SHARED_BY_TLS)).await;
+    daemon.until_seen("www", 1).await;
+    daemon.until_seen("a", 1).await;
+    daemon.until_seen("b", 1).await;
+    daemon.until_idle().await;
+    assert_eq!(daemon.orders(), 3, "no validation failed");
     daemon.stop().await;
 }

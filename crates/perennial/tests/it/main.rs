@@ -3,6 +3,7 @@
 #![cfg(test)] // so that the lints see tests, and what tests call, as tests
 
 mod acme_on_sandbox;
+mod addresses;
 mod authority;
 mod backing_up;
 mod check;

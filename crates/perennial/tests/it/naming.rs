@@ -1,9 +1,10 @@
-//! dns-01 on real name servers: BIND and Knot with TSIG, delegated names, a program.
+//! dns-01 and dns-account-01 on real name servers: BIND and Knot with TSIG, delegated names, a program.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use perennial_core::event::PlaceFound;
 use perennial_core::words::Identifier;
 use perennial_peers::{Bind, DnsOptions, Knot, Program, TsigKey, Zone};
 
@@ -72,6 +73,53 @@ async fn a_challenge_delegated_to_another_server_is_written_there() {
     daemon.until_seen("shop", 1).await;
     daemon.until_idle().await;
     assert_no_txt(knot.addr(), "shop.acme.test").await;
+    daemon.stop().await;
+}
+
+/// Returns the solver for dns-account-01 by signed updates of one server.
+fn of_account(server: SocketAddr) -> String {
+    rfc2136(server).replace("dns-01", "dns-account-01")
+}
+
+/// Returns the names that were written to, without repetition.
+fn written(daemon: &mut Running) -> Vec<String> {
+    let place = |record: &perennial_core::record::Record| {
+        let found: PlaceFound = serde_json::from_str(&record.body).ok()?;
+        Some(found.place.record.into_string())
+    };
+    let found = daemon.records().iter().filter(|record| &*record.kind == "place.found");
+    let mut names: Vec<String> = found.filter_map(place).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wildcard_and_its_apex_are_proven_at_a_name_of_the_account() {
+    let knot = Knot::start(zone("shop.test")).await.unwrap();
+    let world = World::new(knot.addr(), SHOP_NAMES).await;
+    let mut daemon = Running::start(&world.write(&(of_account(knot.addr()) + SHOP))).await;
+    daemon.until_seen("shop", 1).await;
+    daemon.until_idle().await;
+    let names = written(&mut daemon);
+    let [name] = names.as_slice() else { panic!("{names:?}") };
+    let label = name.strip_suffix("._acme-challenge.shop.test").unwrap();
+    assert_eq!((label.len(), &label[..1]), (17, "_"), "{label}");
+    assert_no_txt(knot.addr(), name).await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_of_an_account_is_followed_to_another_zone() {
+    let records = "@ A 127.0.0.1\nwww A 127.0.0.1\n*._acme-challenge CNAME shop.acme.test.";
+    let zones = [Zone::new("shop.test", records), Zone::new("acme.test", "")];
+    let bind = Bind::start(DnsOptions::serving(zones)).await.unwrap();
+    let world = World::new(bind.addr(), SHOP_NAMES).await;
+    let mut daemon = Running::start(&world.write(&(of_account(bind.addr()) + SHOP))).await;
+    daemon.until_seen("shop", 1).await;
+    daemon.until_idle().await;
+    assert_eq!(written(&mut daemon), ["shop.acme.test"]);
+    assert_no_txt(bind.addr(), "shop.acme.test").await;
     daemon.stop().await;
 }
 

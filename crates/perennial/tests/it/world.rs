@@ -2,8 +2,8 @@
 //!
 //! [`World::of`] starts a Pebble that asks the given name server, and an nginx that serves a
 //! placeholder for the given names. [`World::write`] writes the configuration: what all tests
-//! have in common, then the test's own lines, in which `@HTTP@`, `@HTTPS@` and `@DIR@` stand for
-//! the ports and the folder of this world.
+//! have in common, then the test's own lines, in which `@HTTP@`, `@ALPN@`, `@HTTPS@` and `@DIR@`
+//! stand for the ports and the folder of this world.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -22,6 +22,8 @@ pub(crate) struct World {
     pub(crate) nginx: Nginx,
     /// The port on which Pebble validates http-01.
     pub(crate) http: Port,
+    /// The port on which Pebble validates tls-alpn-01.
+    pub(crate) alpn: Port,
     /// The port on which nginx serves.
     pub(crate) https: Port,
     /// Further lines of `[issuer.pebble]`.
@@ -74,9 +76,10 @@ impl World {
     /// Starts a world.
     pub(crate) async fn of(mut plan: Plan) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (http, https) = (Port::free().unwrap(), Port::free().unwrap());
+        let [http, alpn, https] = [(); 3].map(|()| Port::free().unwrap());
         let resolver = plan.pebble.dns;
         plan.pebble.http_port = Some(http.number());
+        plan.pebble.tls_port = Some(alpn.number());
         let pebble = Pebble::start(plan.pebble).await.unwrap();
         let webroot = plan.webroot.then(|| folder.path().join("webroot"));
         if let Some(webroot) = &webroot {
@@ -101,7 +104,7 @@ impl World {
         let nginx = Nginx::start(options).await.unwrap();
         let target = "take_over = true\nsettle = \"2s\"".to_owned();
         let issuer = "agree_terms = true".to_owned();
-        let world = Self { pebble, nginx, http, https, issuer, target, resolver, folder };
+        let world = Self { pebble, nginx, http, alpn, https, issuer, target, resolver, folder };
         world.trust().await;
         world
     }
@@ -131,6 +134,7 @@ impl World {
         let text = format!("{head}{own}")
             .replace("@DIR@", &self.folder.path().display().to_string())
             .replace("@HTTPS@", &self.https.number().to_string())
+            .replace("@ALPN@", &self.alpn.number().to_string())
             .replace("@HTTP@", &self.http.number().to_string());
         configure(self.folder.path(), &text)
     }

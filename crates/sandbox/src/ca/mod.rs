@@ -240,6 +240,7 @@ fn config(setup: &CaSetup, base: &str, authority: &Authority) -> CaConfig {
         challenges: Box::new([
             ChallengeKind::Http01,
             ChallengeKind::Dns01,
+            ChallengeKind::DnsAccount01,
             // One that nobody knows, without a token: clients must pass over it.
             ChallengeKind::Other("sandbox-01".into()),
         ]),

@@ -13,6 +13,7 @@ use perennial_core::words::{ChallengeKind, Identifier, Problem, Url};
 use perennial_sim::model::ca::verdict::{CaaQuestion, Fetched, caa, caa_names, dns01, http01};
 use perennial_sim::model::ca::{Validation, problem};
 use perennial_sim::model::dns::{Data, Kind, Lookup};
+use perennial_wire::authorization::record_name;
 use tokio::net::TcpStream;
 
 use super::jose::digest_of;
@@ -56,11 +57,12 @@ impl Validator {
                 let fetched = self.fetch(validation).await;
                 http01(validation, &fetched)?;
             }
-            ChallengeKind::Dns01 => {
+            ChallengeKind::Dns01 | ChallengeKind::DnsAccount01 => {
                 let digest = digest_of(&validation.key_authorization());
-                let name = format!("_acme-challenge.{}", validation.identifier.base());
+                let (kind, account) = (&validation.kind, &validation.account);
+                let name = record_name(kind, &validation.identifier, account);
                 let found = resolve(self.resolver, &name, Kind::Txt).await;
-                dns01(validation, &digest, &found)?;
+                dns01(&name, &digest, &found)?;
             }
             ChallengeKind::TlsAlpn01 | ChallengeKind::Other(_) => {
                 let detail = "this CA cannot validate challenges of this type";

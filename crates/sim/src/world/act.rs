@@ -121,10 +121,16 @@ impl Outside {
     fn write(&mut self, answer: &Answer, up: bool, now: Timestamp) -> Outcome {
         let fact = if up { Fact::Presented } else { Fact::Withdrawn };
         let text = format!("{}.{}", answer.token, answer.thumbprint);
-        if answer.kind == ChallengeKind::Dns01 {
+        if answer.kind.is_in_dns() {
             return self.write_dns(answer, &text, up, fact, now);
         }
-        if up {
+        if answer.kind == ChallengeKind::TlsAlpn01 {
+            let shown = self.handshakes.entry(answer.identifier.clone()).or_default();
+            shown.retain(|(token, _)| *token != answer.token);
+            if up {
+                shown.push((answer.token.clone(), text.into()));
+            }
+        } else if up {
             self.web.insert(answer.token.clone(), text.into());
         } else {
             self.web.remove(&answer.token);

@@ -12,7 +12,7 @@ use perennial_core::words::{
 };
 
 use super::act::{Exchange, of_target, url_of};
-use super::outside::Outside;
+use super::outside::{Outside, record_name};
 use super::shelf::Bundle;
 use crate::model::ca::{CaFact, CaRequest};
 use crate::model::dns::{Data, Kind};
@@ -44,8 +44,8 @@ impl Outside {
 
     fn look(&self, kind: &AskKind, now: Timestamp) -> Reply {
         match kind {
-            AskKind::Locate { identifier, .. } => {
-                let name = format!("_acme-challenge.{}", identifier.base());
+            AskKind::Locate { identifier, kind, account, .. } => {
+                let name = record_name(kind, identifier, account);
                 match self.dns.place(&name, now) {
                     Some(place) => Reply::Place(place),
                     None => Reply::Failed(Failure {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
-use perennial_core::words::{ChallengeKind, Identifier, Name, Problem};
+use perennial_core::words::{ChallengeKind, Identifier, Name, Problem, Url};
 
 use super::shelf::{Bundle, Shelf};
-use crate::model::ca::verdict::{self, Fetched};
+use crate::model::ca::verdict::{self, Fetched, Shaken};
 use crate::model::ca::{Ca, CaEffect, Validation};
 use crate::model::dns::{Dns, Kind, Lookup};
 use crate::model::host::TlsHost;
@@ -24,6 +24,8 @@ pub struct Outside {
     pub primary: Box<str>,
     /// Answers that web servers give, by token.
     pub web: BTreeMap<Box<str>, Box<str>>,
+    /// What is shown within TLS handshakes, by name: the last of the answers that are up.
+    pub handshakes: BTreeMap<Identifier, Vec<Shown>>,
     /// Names whose web server cannot be reached by the CA.
     pub dark_names: Vec<Identifier>,
     /// Whether the CAs' lists of the revoked cannot be had.
@@ -35,6 +37,9 @@ pub struct Outside {
     /// The daemon's disk.
     pub shelf: Shelf,
 }
+
+/// The token and the text of an answer.
+type Shown = (Box<str>, Box<str>);
 
 impl Outside {
     /// Makes an outside in which there is only DNS.
@@ -48,6 +53,7 @@ impl Outside {
             dns,
             primary: primary.into(),
             web: BTreeMap::new(),
+            handshakes: BTreeMap::new(),
             dark_names: Vec::new(),
             lists_are_dark: false,
             targets: BTreeMap::new(),
@@ -83,21 +89,52 @@ impl Outside {
     }
 
     fn validate(&self, validation: &Validation, now: Timestamp) -> Result<(), Problem> {
-        if validation.kind == ChallengeKind::Dns01 {
-            let name = format!("_acme-challenge.{}", validation.identifier.base());
-            let found = self.dns.resolve(&name, Kind::Txt, now);
-            return verdict::dns01(validation, &validation.key_authorization(), &found);
+        let is_dark = self.dark_names.contains(&validation.identifier);
+        match validation.kind {
+            ChallengeKind::Dns01 | ChallengeKind::DnsAccount01 => {
+                let (kind, account) = (&validation.kind, &validation.account);
+                let name = record_name(kind, &validation.identifier, account);
+                let found = self.dns.resolve(&name, Kind::Txt, now);
+                verdict::dns01(&name, &validation.key_authorization(), &found)
+            }
+            ChallengeKind::TlsAlpn01 => {
+                let found = self.shaken(&validation.identifier, is_dark);
+                verdict::tls_alpn01(validation, &validation.key_authorization(), &found)
+            }
+            ChallengeKind::Http01 | ChallengeKind::Other(_) => {
+                verdict::http01(validation, &self.fetched(&validation.token, is_dark))
+            }
         }
+    }
+
+    fn fetched(&self, token: &str, is_dark: bool) -> Fetched {
         let address = Box::from("192.0.2.1");
-        let found = if self.dark_names.contains(&validation.identifier) {
+        if is_dark {
             Fetched::Failed { address, cause: "Connection refused".into() }
         } else {
-            match self.web.get(&validation.token) {
+            match self.web.get(token) {
                 Some(body) => Fetched::Answer { from: address, status: 200, body: body.clone() },
                 None => Fetched::Answer { from: address, status: 404, body: "".into() },
             }
-        };
-        verdict::http01(validation, &found)
+        }
+    }
+
+    fn shaken(&self, identifier: &Identifier, is_dark: bool) -> Shaken {
+        let from = Box::from("192.0.2.1");
+        if is_dark {
+            let (address, cause) = (from, "Connection refused".into());
+            return Shaken::Failed { address, cause, connected: false };
+        }
+        match self.handshakes.get(identifier).and_then(|shown| shown.last()) {
+            Some((_, text)) => {
+                let (names, digest) = (vec![identifier.base().into()], Some(text.clone()));
+                Shaken::Certificate { from, names, digest }
+            }
+            None => {
+                let cause = "remote error: tls: access denied".into();
+                Shaken::Failed { address: from, cause, connected: true }
+            }
+        }
     }
 
     /// Returns how many challenge answers are up.
@@ -106,9 +143,10 @@ impl Outside {
         let zones = self.dns.zones.values();
         let texts = zones.map(|zone| {
             let records = zone.records(now);
-            records.filter(|(name, _)| name.starts_with("_acme-challenge")).count()
+            records.filter(|(name, _)| name.contains("_acme-challenge")).count()
         });
-        self.web.len() + texts.sum::<usize>()
+        let shown = self.handshakes.values().map(Vec::len);
+        self.web.len() + shown.sum::<usize>() + texts.sum::<usize>()
     }
 
     /// Makes a target and everything behind it dead, or alive again.
@@ -150,6 +188,17 @@ impl Outside {
     pub fn texts(&self, name: &str, now: Timestamp) -> Lookup {
         self.dns.resolve(name, Kind::Txt, now)
     }
+}
+
+/// Returns the name at which a CA looks for a DNS answer. In the model's world an account's label is
+/// the end of its URL, and no digest.
+pub(super) fn record_name(kind: &ChallengeKind, identifier: &Identifier, account: &Url) -> String {
+    let base = identifier.base();
+    if *kind == ChallengeKind::DnsAccount01 {
+        let label = account.0.rsplit('/').next().unwrap_or_default();
+        return format!("_{label}._acme-challenge.{base}");
+    }
+    format!("_acme-challenge.{base}")
 }
 
 impl Default for Outside {

@@ -47,15 +47,9 @@ impl Scenario {
             kind: IssuerKind::Public,
             account_key: KeyAlgorithm::EcdsaP256,
         };
-        let solver = |kind: ChallengeKind| SolverSpec {
-            follows_cname: kind == ChallengeKind::Dns01,
-            kind,
-            zones: Box::default(),
-            visible_within: SignedDuration::from_mins(5),
-        };
         let solvers = [
-            (Name::new("web"), solver(ChallengeKind::Http01)),
-            (Name::new("dns"), solver(ChallengeKind::Dns01)),
+            (Name::new("web"), spec_of(ChallengeKind::Http01)),
+            (Name::new("dns"), spec_of(ChallengeKind::Dns01)),
         ];
         let intent = Intent {
             issuers: BTreeMap::from([(Name::new("ca"), issuer)]),
@@ -71,14 +65,23 @@ impl Scenario {
     }
 
     /// Declares a certificate whose names are answered for by `solver` and which is served at
-    /// `targets`, each of which has two addresses for it.
+    /// `targets`, each of which has two addresses for it. Besides `web` and `dns` there are `tls` for
+    /// tls-alpn-01 and `account` for dns-account-01, declared with the first that wants them.
     #[must_use]
     pub fn with(mut self, name: &str, names: &[&str], solver: &str, targets: &[&str]) -> Self {
         let name = Name::new(name);
         let mut identifiers: Vec<Identifier> =
             names.iter().filter_map(|text| Identifier::new(text).ok()).collect();
         identifiers.sort();
-        for identifier in identifiers.iter().filter(|_| solver == "dns") {
+        let further = match solver {
+            "tls" => Some(ChallengeKind::TlsAlpn01),
+            "account" => Some(ChallengeKind::DnsAccount01),
+            _ => None,
+        };
+        if let Some(kind) = further {
+            self.intent.solvers.insert(Name::new(solver), spec_of(kind));
+        }
+        for identifier in identifiers.iter().filter(|_| matches!(solver, "dns" | "account")) {
             self.add_zone(identifier);
         }
         for target in targets {
@@ -151,5 +154,14 @@ impl Scenario {
     fn next_address(&mut self) -> SocketAddr {
         self.addresses += 1;
         SocketAddr::from((Ipv4Addr::from(0x0a00_0000 + self.addresses), 443))
+    }
+}
+
+fn spec_of(kind: ChallengeKind) -> SolverSpec {
+    SolverSpec {
+        follows_cname: kind.is_in_dns(),
+        kind,
+        zones: Box::default(),
+        visible_within: SignedDuration::from_mins(5),
     }
 }

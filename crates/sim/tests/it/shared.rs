@@ -112,3 +112,30 @@ fn a_person_who_mended_the_name_need_not_wait_for_its_time() {
     let asked = state.certificate(state.id(&"c7".into()).unwrap()).unwrap();
     assert!(asked.leaf.is_some());
 }
+
+#[test]
+fn answers_that_hide_each_other_are_put_up_one_after_the_other() {
+    for seed in 1..6 {
+        let mut scenario = Scenario::new(seed, begin());
+        for number in 0..10 {
+            let own = format!("own{number}.test");
+            scenario =
+                scenario.with(&format!("c{number}"), &["shared.test", &own], "tls", &["web1"]);
+        }
+        let mut world = World::new(seed, scenario);
+        assert!(world.settle_until(after(begin(), SignedDuration::from_mins(30))), "seed {seed}");
+        assert_eq!(have_had(&world, 1), 10);
+        assert_eq!(refusals(&world, "shared.test"), [], "seed {seed}");
+        assert!(world.checks.violations.is_empty(), "{:#?}", world.checks.violations);
+    }
+}
+
+#[test]
+fn an_answer_named_by_the_account_is_put_up_and_taken_down_where_the_account_looks() {
+    let scenario = Scenario::new(1, begin());
+    let scenario = scenario.with("shop", &["shop.test", "*.shop.test"], "account", &["web1"]);
+    let mut world = World::new(1, scenario);
+    assert!(world.settle_until(after(begin(), SignedDuration::from_mins(30))));
+    assert_eq!(have_had(&world, 1), 1);
+    assert_eq!(world.outside.answers_up(world.now()), 0);
+}

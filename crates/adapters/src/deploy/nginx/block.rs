@@ -129,7 +129,9 @@ fn is_asked_for(name: &str) -> bool {
 
 fn is_covered(name: &str, identifiers: &[Identifier]) -> bool {
     let covered = |text: &str| {
-        Identifier::new(text).is_ok_and(|name| identifiers.iter().any(|own| own.covers(&name)))
+        // An IPv6 address stands in brackets, as in a URL.
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        Identifier::new(bare).is_ok_and(|name| identifiers.iter().any(|own| own.covers(&name)))
     };
     // `.example.org` stands for the name and everything below.
     name.strip_prefix('.')
@@ -185,15 +187,17 @@ mod tests {
 
     #[test]
     fn a_block_is_covered_when_all_its_names_are() {
-        let identifiers: Vec<Identifier> = ["example.org", "*.example.org", "192.0.2.1"]
-            .into_iter()
-            .map(|text| Identifier::new(text).unwrap())
-            .collect();
+        let identifiers: Vec<Identifier> =
+            ["example.org", "*.example.org", "192.0.2.1", "2001:db8::1"]
+                .into_iter()
+                .map(|text| Identifier::new(text).unwrap())
+                .collect();
         let table = [
             ("example.org www.example.org", true),
             (".example.org", true),
             ("*.example.org _", true),
-            ("192.0.2.1", true),
+            ("192.0.2.1 [2001:db8::1]", true),
+            ("[2001:db8::2]", false),
             ("www.example.org other.org", false),
             ("a.b.example.org", false),
             ("www.example.*", false),

@@ -87,7 +87,7 @@ impl Case {
         let webroot = folder.path().join(WEBROOT);
         std::fs::create_dir(&webroot).unwrap();
         if matches!(*lane.names, Names::Webroot(_)) {
-            server = server.http(lane.http.v4()).webroot(webroot);
+            server = server.http(lane.validated.v4()).webroot(webroot);
         }
         let options = NginxOptions { servers: vec![server], raw: String::new() };
         let nginx = Nginx::start(options).await.unwrap();
@@ -97,10 +97,10 @@ impl Case {
     }
 
     fn configure(&self) {
-        let Lane { names, pebble, http, roots } = &*self.lane;
+        let Lane { names, pebble, validated, roots } = &*self.lane;
         std::fs::write(self.path("roots.pem"), roots).unwrap();
-        let own =
-            names.certificate(&self.name, self.folder.path(), http.number(), self.https.number());
+        let (validated, https) = (validated.number(), self.https.number());
+        let own = names.certificate(&self.name, self.folder.path(), validated, https);
         let text = format!(
             "contact = \"ops@{ZONE}\"\n[store]\ndir = \"@DIR@/store\"\n\
              [resolver]\nservers = [\"{dns}\"]\n\

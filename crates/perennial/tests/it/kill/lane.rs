@@ -13,6 +13,8 @@ use crate::naming;
 pub(super) enum Proof {
     /// By http-01, with the daemon's own listener.
     Http,
+    /// By tls-alpn-01, with the daemon's own listener.
+    TlsAlpn,
     /// By http-01, with files that the web server shows: what can be left behind.
     Webroot,
     /// By dns-01, with signed updates: what can be left behind.
@@ -33,6 +35,7 @@ const NAMES: usize = 1000;
 /// The name server.
 pub(super) enum Names {
     Http(ChallTestSrv),
+    TlsAlpn(ChallTestSrv),
     Webroot(ChallTestSrv),
     Dns(Box<Knot>),
     Program(Box<Knot>),
@@ -43,6 +46,7 @@ impl Proof {
     pub(super) async fn start(self) -> Arc<Names> {
         Arc::new(match self {
             Self::Http => Names::Http(everywhere().await),
+            Self::TlsAlpn => Names::TlsAlpn(everywhere().await),
             Self::Webroot => Names::Webroot(everywhere().await),
             Self::Dns => Names::Dns(Box::new(one_by_one().await)),
             Self::Program => Names::Program(Box::new(one_by_one().await)),
@@ -68,18 +72,26 @@ async fn everywhere() -> ChallTestSrv {
 impl Names {
     pub(super) fn addr(&self) -> SocketAddr {
         match self {
-            Self::Http(dns) | Self::Webroot(dns) => dns.addr(),
+            Self::Http(dns) | Self::TlsAlpn(dns) | Self::Webroot(dns) => dns.addr(),
             Self::Dns(dns) | Self::Program(dns) => dns.addr(),
         }
     }
 
     /// Returns the certificate of a case: for its name, and by DNS for all names below it as well.
     /// What its solver needs is put into the case's folder.
-    pub(super) fn certificate(&self, name: &str, folder: &Path, http: u16, https: u16) -> String {
+    pub(super) fn certificate(
+        &self,
+        name: &str,
+        folder: &Path,
+        validated: u16,
+        https: u16,
+    ) -> String {
+        let listener = |challenge: &str| {
+            format!("{challenge} = \"listener\"\nlisten = [\"127.0.0.1:{validated}\"]\n")
+        };
         let (solver, in_dns) = match self {
-            Self::Http(_) => {
-                (format!("http-01 = \"listener\"\nlisten = [\"127.0.0.1:{http}\"]\n"), false)
-            }
+            Self::Http(_) => (listener("http-01"), false),
+            Self::TlsAlpn(_) => (listener("tls-alpn-01"), false),
             Self::Webroot(_) => {
                 (format!("http-01 = \"webroot\"\nwebroot = \"@DIR@/{WEBROOT}\"\n"), false)
             }
@@ -103,7 +115,7 @@ impl Names {
     /// Returns whether an answer that was up is up while no daemon lives.
     pub(super) const fn outlive_the_daemon(&self) -> bool {
         match self {
-            Self::Http(_) => false,
+            Self::Http(_) | Self::TlsAlpn(_) => false,
             Self::Webroot(_) | Self::Dns(_) | Self::Program(_) => true,
         }
     }
@@ -112,7 +124,7 @@ impl Names {
     pub(super) async fn assert_none_left(&self, name: &str, folder: &Path) {
         match self {
             // The listener's answers are gone with the process.
-            Self::Http(_) => {}
+            Self::Http(_) | Self::TlsAlpn(_) => {}
             Self::Webroot(_) => {
                 let left = files_below(&folder.join(WEBROOT));
                 assert_eq!(left, Vec::<PathBuf>::new());
@@ -137,20 +149,24 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 pub(super) struct Lane {
     pub(super) names: Arc<Names>,
     pub(super) pebble: Pebble,
-    pub(super) http: Port,
+    /// The port of http-01, or of tls-alpn-01.
+    pub(super) validated: Port,
     /// The roots of its own certificate and of those it issues.
     pub(super) roots: String,
 }
 
 impl Lane {
     pub(super) async fn start(names: Arc<Names>) -> Self {
-        let http = Port::free().unwrap();
+        let validated = Port::free().unwrap();
         let mut options = PebbleOptions::asking(names.addr());
-        options.http_port = Some(http.number());
+        match *names {
+            Names::TlsAlpn(_) => options.tls_port = Some(validated.number()),
+            _ => options.http_port = Some(validated.number()),
+        }
         let pebble = Pebble::start(options).await.unwrap();
         let issuing = pebble.issuing_root_pem(0).await.unwrap();
         let roots = format!("{}\n{issuing}", pebble.ca_root_pem());
-        Self { names, pebble, http, roots }
+        Self { names, pebble, validated, roots }
     }
 
     /// Returns how many accounts and how many orders the CA has made so far.

@@ -57,6 +57,11 @@ async fn http_a_kill_at_any_boundary_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn alpn_a_kill_at_any_boundary_loses_nothing() {
+    enumerate("alpn", Proof::TlsAlpn, single).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn webroot_a_kill_at_any_boundary_loses_nothing() {
     enumerate("webroot", Proof::Webroot, single).await;
 }

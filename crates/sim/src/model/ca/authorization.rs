@@ -287,7 +287,7 @@ impl Ca {
         let (wildcard, ip) = (found.identifier.is_wildcard(), found.identifier.is_ip());
         self.config.challenges.iter().filter(move |kind| match kind {
             ChallengeKind::Http01 | ChallengeKind::TlsAlpn01 => !wildcard,
-            ChallengeKind::Dns01 | ChallengeKind::Other(_) => !ip,
+            ChallengeKind::Dns01 | ChallengeKind::DnsAccount01 | ChallengeKind::Other(_) => !ip,
         })
     }
 

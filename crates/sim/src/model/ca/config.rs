@@ -177,7 +177,12 @@ impl CaConfig {
             eab_single_use: true,
             terms: true,
             caa_identities: Box::new(["ca.sandbox.test".into()]),
-            challenges: Box::new([ChallengeKind::Http01, ChallengeKind::Dns01]),
+            challenges: Box::new([
+                ChallengeKind::Http01,
+                ChallengeKind::Dns01,
+                ChallengeKind::TlsAlpn01,
+                ChallengeKind::DnsAccount01,
+            ]),
             forbidden: Box::new([]),
             pre_approved: false,
             reuse: Permille::new(500),

@@ -32,7 +32,7 @@ pub enum Fetched {
     },
 }
 
-/// Judges a dns-01 answer.
+/// Judges what was found at the record's name of a dns-01 or dns-account-01 answer.
 ///
 /// `digest` is base64url of the key authorization's SHA-256, which the surroundings compute.
 ///
@@ -41,9 +41,8 @@ pub enum Fetched {
 /// Returns the problem that the challenge then shows.
 ///
 /// Source: RFC 8555 section 8.4.
-pub fn dns01(validation: &Validation, digest: &str, found: &Lookup) -> Result<(), Problem> {
-    let name = format!("_acme-challenge.{}", validation.identifier.base());
-    looked_up(found, "TXT", &name)?;
+pub fn dns01(name: &str, digest: &str, found: &Lookup) -> Result<(), Problem> {
+    looked_up(found, "TXT", name)?;
     let texts: Vec<&str> = found
         .data(Kind::Txt)
         .filter_map(|data| if let Data::Txt(text) = data { Some(&**text) } else { None })
@@ -102,6 +101,71 @@ pub fn http01(validation: &Validation, found: &Fetched) -> Result<(), Problem> {
                  Expected \"{expected}\" (got \"{shown}\")"
             );
             Err(unauthorized(detail))
+        }
+    }
+}
+
+/// What a tls-alpn-01 handshake met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shaken {
+    /// A certificate.
+    Certificate {
+        /// The address that showed it.
+        from: Box<str>,
+        /// Its names, as in the certificate.
+        names: Vec<Box<str>>,
+        /// What its acmeIdentifier extension holds, in whatever form the surroundings compare.
+        digest: Option<Box<str>>,
+    },
+    /// The name could not be resolved.
+    NoAddress(Lookup),
+    /// No connection, or no handshake by `acme-tls/1`.
+    Failed {
+        /// Which address was tried.
+        address: Box<str>,
+        /// What happened.
+        cause: Box<str>,
+        /// Whether there was a connection.
+        connected: bool,
+    },
+}
+
+/// Judges a tls-alpn-01 handshake.
+///
+/// # Errors
+///
+/// Returns the problem that the challenge then shows.
+///
+/// Source: RFC 8737 section 3; the words are Boulder's.
+pub fn tls_alpn01(validation: &Validation, expected: &str, found: &Shaken) -> Result<(), Problem> {
+    let base = validation.identifier.base();
+    match found {
+        Shaken::NoAddress(lookup) => {
+            looked_up(lookup, "A", base)?;
+            Err(problem(400, "dns", format!("no valid A records found for {base}")))
+        }
+        Shaken::Failed { address, cause, connected } => {
+            let kind = if *connected { "tls" } else { "connection" };
+            Err(problem(400, kind, format!("{address}: {cause}")))
+        }
+        Shaken::Certificate { from, names, digest } => {
+            let wrong = |what: String| {
+                Err(unauthorized(format!(
+                    "Incorrect validation certificate for tls-alpn-01 challenge. Requested {base} \
+                     from {from}. {what}"
+                )))
+            };
+            if names.len() != 1 || names.iter().any(|name| **name != *base) {
+                return wrong(format!("Received certificate with identifiers {names:?}"));
+            }
+            match digest {
+                Some(digest) if **digest == *expected => Ok(()),
+                Some(digest) => wrong(format!(
+                    "Received certificate with acmeIdentifier extension value {digest} but \
+                     expected {expected}"
+                )),
+                None => wrong("Received certificate with no acmeIdentifier extension".to_owned()),
+            }
         }
     }
 }
@@ -236,6 +300,37 @@ mod tests {
     }
 
     #[test]
+    fn handshakes_are_judged_in_boulders_words() {
+        let shown = |name: &str, digest: Option<&str>| Shaken::Certificate {
+            from: "192.0.2.1:443".into(),
+            names: vec![name.into()],
+            digest: digest.map(Box::from),
+        };
+        let incorrect = "unauthorized Incorrect validation certificate for tls-alpn-01 challenge. \
+                         Requested x.test from 192.0.2.1:443. Received certificate with ";
+        let cases = [
+            (shown("x.test", Some("digest")), "ok".to_owned()),
+            (shown("y.test", Some("digest")), format!("{incorrect}identifiers [\"y.test\"]")),
+            (shown("x.test", None), format!("{incorrect}no acmeIdentifier extension")),
+            (
+                shown("x.test", Some("other")),
+                format!("{incorrect}acmeIdentifier extension value other but expected digest"),
+            ),
+            (
+                Shaken::Failed {
+                    address: "192.0.2.1".into(),
+                    cause: "Connection refused".into(),
+                    connected: false,
+                },
+                "connection 192.0.2.1: Connection refused".to_owned(),
+            ),
+        ];
+        for (found, expected) in cases {
+            assert_eq!(short(tls_alpn01(&validation(), "digest", &found)), expected);
+        }
+    }
+
+    #[test]
     fn dns_answers_are_judged_in_boulders_words() {
         let txt = |text: &str| Data::Txt(text.into());
         let cases = [
@@ -257,7 +352,7 @@ mod tests {
             ),
         ];
         for (found, expected) in cases {
-            assert_eq!(short(dns01(&validation(), "digest", &found)), expected);
+            assert_eq!(short(dns01("_acme-challenge.x.test", "digest", &found)), expected);
         }
     }
 
