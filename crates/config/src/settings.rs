@@ -80,8 +80,13 @@ pub enum SolverSettings {
     Rfc2136(Rfc2136Settings),
     /// `dns-01 = "cloudflare"` and its like.
     Provider(ProviderSettings),
-    /// `dns-01 = "exec"` or `http-01 = "exec"`.
+    /// `dns-01 = "exec"`, or of another challenge.
     Exec(ExecSettings),
+    /// `dns-persist-01 = "by-hand"`.
+    ByHand {
+        /// The servers that must show a record; empty means those the zone delegates to.
+        nameservers: Vec<SocketAddr>,
+    },
 }
 
 /// How a program answers challenges.
@@ -312,7 +317,8 @@ impl Settings {
             | SolverSettings::Webroot { .. }
             | SolverSettings::Rfc2136(_)
             | SolverSettings::Provider(_)
-            | SolverSettings::Exec(_) => Vec::new(),
+            | SolverSettings::Exec(_)
+            | SolverSettings::ByHand { .. } => Vec::new(),
         };
         self.solvers.values().flat_map(listen).collect()
     }

@@ -199,8 +199,10 @@ events! {
     ChainChosen(ChainChosen) = "chain.chosen",
     /// A withdrawal that failed many times was given up: a person said so, or too many are owed.
     WithdrawalAbandoned(Answer) = "withdrawal.abandoned",
-    /// An answer that could not be withdrawn is seen to be gone.
+    /// An answer that could not be withdrawn, or was to stay, is seen to be gone.
     AnswerGone(Answer) = "answer.gone",
+    /// An answer that stays after its validation is of no use any more, and is to be withdrawn.
+    AnswerSpent(Answer) = "answer.spent",
 }
 
 /// An act that was admitted.

@@ -70,6 +70,9 @@ pub struct SolverSpec {
     pub follows_cname: bool,
     /// How long an answer may take until every authoritative server shows it.
     pub visible_within: SignedDuration,
+    /// Whether a person puts the records up, and we only look.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub by_hand: bool,
 }
 
 /// A place we write bundles to. How is the adapter's; core needs to know what follows from it.

@@ -168,6 +168,7 @@ mod tests {
             token: "token".into(),
             thumbprint: "thumbprint".into(),
             place: None,
+            standing: None,
         }
     }
 

@@ -13,12 +13,26 @@ pub fn key_authorization(answer: &Answer) -> String {
     format!("{}.{}", answer.token, answer.thumbprint)
 }
 
-/// Returns the value of the TXT record of a dns-01 answer.
+/// Returns the value of the TXT record of an answer in DNS: the digest, or what a record that stays
+/// has to say.
 ///
 //= https://www.rfc-editor.org/rfc/rfc8555#section-8.4
 #[must_use]
 pub fn txt_value(answer: &Answer) -> String {
-    base64url(&digest(answer))
+    match &answer.standing {
+        Some(standing) => standing.to_string(),
+        None => base64url(&digest(answer)),
+    }
+}
+
+/// Returns whether a text found in DNS is an answer: the very value, or a record that allows what one
+/// that stays would.
+#[must_use]
+pub fn is_shown_by(answer: &Answer, text: &[u8]) -> bool {
+    match &answer.standing {
+        Some(standing) => std::str::from_utf8(text).is_ok_and(|text| standing.is_said_by(text)),
+        None => text == txt_value(answer).as_bytes(),
+    }
 }
 
 /// Returns the digest of the key authorization: what the certificate of a tls-alpn-01 answer holds.
@@ -39,6 +53,8 @@ pub fn record_name(kind: &ChallengeKind, identifier: &Identifier, account: &Url)
         ChallengeKind::DnsAccount01 => {
             format!("_{}._acme-challenge.{base}", account_label(account))
         }
+        // draft-ietf-acme-dns-persist-01 section 3.
+        ChallengeKind::DnsPersist01 => format!("_validation-persist.{base}"),
         ChallengeKind::Http01
         | ChallengeKind::Dns01
         | ChallengeKind::TlsAlpn01
@@ -79,6 +95,7 @@ mod tests {
             "_ujmmovf2vn55tgye._acme-challenge.example.org"
         );
         assert_eq!(of(ChallengeKind::Dns01), "_acme-challenge.example.org");
+        assert_eq!(of(ChallengeKind::DnsPersist01), "_validation-persist.example.org");
     }
 
     #[test]
@@ -90,6 +107,7 @@ mod tests {
             token: "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA".into(),
             thumbprint: "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI".into(),
             place: None,
+            standing: None,
         };
         // By `printf token.thumbprint | openssl dgst -sha256 -binary | basenc --base64url`.
         assert_eq!(txt_value(&answer), "lCM7cZyQXcVHK2nnW3jjAhNT3Fvm18UN-kWZZknKoYM");

@@ -11,7 +11,7 @@
 use jiff::Timestamp;
 use perennial_core::words::{
     AccountFacts, AccountStatus, AriCertId, AuthorizationFacts, AuthorizationStatus,
-    ChallengeFacts, ChallengeKind, ChallengeStatus, Identifier, OrderFacts, OrderStatus,
+    ChallengeFacts, ChallengeKind, ChallengeStatus, Identifier, OrderFacts, OrderStatus, Persist,
     RenewalInfoFacts, SuggestedWindow, Url,
 };
 use perennial_wire::http::Response;
@@ -141,10 +141,29 @@ fn challenge_of(
         url: url.ok_or("the challenge has no address")?,
         kind: kind.ok_or("the challenge has no type")?,
         token: json::text(value, "token").filter(|token| is_token(token)).map(Box::from),
+        persist: persist(value).map(Box::new),
         status: challenge_status(json::text(value, "status").unwrap_or("pending")),
         error: value.get("error").and_then(problem::of_value),
     })
 }
+
+/// Reads what a record that stays has to say; nothing if some of it could not stand in a record.
+///
+/// Source: draft-ietf-acme-dns-persist-01 section 2, as Pebble 2.10.1 has it.
+fn persist(value: &Value) -> Option<Persist> {
+    let issuers = value.get("issuer-domain-names")?.as_array()?;
+    let issuers = issuers.iter().take(MAX_ISSUERS).map(|name| name.as_str().map(Box::from));
+    let account_uri = json::text(value, "accounturi").map(Box::from);
+    let persist = Persist::new(issuers.collect::<Option<_>>()?, account_uri)?;
+    let is_short = persist.issuers.iter().chain(&persist.account_uri).all(|s| s.len() <= MAX_SAID);
+    is_short.then_some(persist)
+}
+
+/// How many names of a CA are read: one is usual, and the first is used.
+const MAX_ISSUERS: usize = 10;
+
+/// How long each thing that a record has to say may be.
+const MAX_SAID: usize = 1024;
 
 fn challenge_kind(text: &str) -> ChallengeKind {
     match text {
@@ -152,6 +171,7 @@ fn challenge_kind(text: &str) -> ChallengeKind {
         "dns-01" => ChallengeKind::Dns01,
         "tls-alpn-01" => ChallengeKind::TlsAlpn01,
         "dns-account-01" => ChallengeKind::DnsAccount01,
+        "dns-persist-01" => ChallengeKind::DnsPersist01,
         other => ChallengeKind::Other(json::tame(other, MAX_KIND)),
     }
 }

@@ -11,6 +11,7 @@
 //! | [`Rfc2136Settings`] | dns-01 and its kin, by signed update | the record, withdrawn later |
 //! | [`ProviderSettings`] | dns-01 and its kin, by a provider's API | the record, withdrawn later |
 //! | [`ProgramSettings`] | dns-01 and its kin or http-01, by a program as other tools call it | what the program leaves |
+//! | `ByHand` | dns-persist-01, by a person | what the person put up |
 
 mod crowd;
 mod http;
@@ -56,6 +57,8 @@ pub enum SolverSettings {
     Provider(ProviderSettings),
     /// By a program.
     Program(ProgramSettings),
+    /// By a person: nothing is done here, and what is in DNS is looked at.
+    ByHand,
 }
 
 /// All solvers, by name.
@@ -71,6 +74,7 @@ enum Solver {
     Rfc2136(Rfc2136),
     Provider(Provider),
     Program(ProgramSolver),
+    ByHand,
 }
 
 /// Whether an answer goes up or down.
@@ -99,6 +103,7 @@ impl Solvers {
             SolverSettings::Rfc2136(settings) => Solver::Rfc2136(Rfc2136::new(settings)),
             SolverSettings::Provider(settings) => Solver::Provider(Provider::new(settings)),
             SolverSettings::Program(settings) => Solver::Program(ProgramSolver::new(settings)),
+            SolverSettings::ByHand => Solver::ByHand,
         };
         Self { solvers: settings.into_iter().map(|(name, s)| (name, solver(s))).collect() }
     }
@@ -109,9 +114,11 @@ impl Solvers {
     pub fn listeners(&self) -> Vec<(Name, Arc<Listener>)> {
         let listener = |(name, solver): (&Name, &Solver)| match solver {
             Solver::Listen(listener) => Some((name.clone(), Arc::clone(listener))),
-            Solver::Webroot(_) | Solver::Rfc2136(_) | Solver::Provider(_) | Solver::Program(_) => {
-                None
-            }
+            Solver::Webroot(_)
+            | Solver::Rfc2136(_)
+            | Solver::Provider(_)
+            | Solver::Program(_)
+            | Solver::ByHand => None,
         };
         self.solvers.iter().filter_map(listener).collect()
     }
@@ -153,6 +160,7 @@ impl Solvers {
             (Solver::Rfc2136(rfc2136), direction) => rfc2136.perform(answer, direction).await,
             (Solver::Provider(provider), direction) => provider.perform(answer, direction).await,
             (Solver::Program(program), direction) => program.perform(answer, direction).await,
+            (Solver::ByHand, Direction::Present | Direction::Withdraw) => Ok(()),
         }
     }
 }
@@ -164,6 +172,7 @@ impl Solver {
             Self::Webroot(_) => *kind == ChallengeKind::Http01,
             Self::Rfc2136(_) | Self::Provider(_) => kind.is_in_dns(),
             Self::Program(program) => *kind == program.kind(),
+            Self::ByHand => *kind == ChallengeKind::DnsPersist01,
         }
     }
 }

@@ -61,7 +61,7 @@ impl Rfc2136 {
         direction: Direction,
     ) -> Result<(), Trouble> {
         let place = answer.place.as_ref().ok_or(Trouble::Placeless)?;
-        let update = self.update(place, txt_value(answer), direction)?;
+        let update = self.update(place, &txt_value(answer), direction)?;
         let zone = self.zone(place);
         let _updating = zone.lock().await;
         let (server, reply) = self.send(place, update).await?;
@@ -99,15 +99,10 @@ impl Rfc2136 {
         Arc::clone(zones.entry(place.zone.clone()).or_default())
     }
 
-    fn update(
-        &self,
-        place: &Place,
-        value: String,
-        direction: Direction,
-    ) -> Result<Message, Trouble> {
+    fn update(&self, place: &Place, value: &str, direction: Direction) -> Result<Message, Trouble> {
         let mut zone = Query::query(to_name(&place.zone).map_err(of_zone(place))?, RecordType::SOA);
         zone.set_query_class(DNSClass::IN);
-        let data = RData::TXT(TXT::new(vec![value]));
+        let data = RData::TXT(TXT::new(strings(value)));
         let mut record = Record::from_rdata(
             to_name(&place.record).map_err(of_zone(place))?,
             self.settings.ttl_secs,
@@ -127,6 +122,14 @@ impl Rfc2136 {
         update.add_update(record);
         Ok(update)
     }
+}
+
+/// Cuts a value into the strings of a record, each of 255 octets at the most; readers join them.
+///
+/// Source: RFC 1035 section 3.3.14.
+fn strings(value: &str) -> Vec<String> {
+    let octets: Vec<char> = value.chars().collect();
+    octets.chunks(255).map(|part| part.iter().collect()).collect()
 }
 
 fn of_zone(place: &Place) -> impl Fn(DnsError) -> Trouble {

@@ -31,6 +31,7 @@ fn answer(kind: ChallengeKind, token: &str) -> Answer {
         token: token.into(),
         thumbprint: "thumb".into(),
         place: None,
+        standing: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use perennial_core::words::{Answer, Showing};
-use perennial_wire::authorization::txt_value;
+use perennial_wire::authorization::is_shown_by;
 use perennial_wire::dns::texts_at;
 use tokio::task::JoinSet;
 
@@ -21,12 +21,11 @@ enum Seen {
 /// Asks every server of the answer's place, each alone and all at once.
 pub(super) async fn look(answer: &Answer) -> Result<Showing, Trouble> {
     let place = answer.place.as_ref().ok_or(Trouble::Placeless)?;
-    let value = txt_value(answer);
     let mut looking = JoinSet::new();
     for server in place.servers.iter().take(MAX_SERVERS).copied() {
         let record = place.record.to_string();
-        let value = value.clone();
-        looking.spawn(async move { (server, look_at(server, &record, &value).await) });
+        let answer = answer.clone();
+        looking.spawn(async move { (server, look_at(server, &record, &answer).await) });
     }
     let mut showing = Showing::default();
     let mut seen = looking.join_all().await;
@@ -41,9 +40,9 @@ pub(super) async fn look(answer: &Answer) -> Result<Showing, Trouble> {
     Ok(showing)
 }
 
-async fn look_at(server: SocketAddr, record: &str, value: &str) -> Seen {
+async fn look_at(server: SocketAddr, record: &str, answer: &Answer) -> Seen {
     match texts_at(server, record, ANSWER_TIME).await {
-        Ok(Some(texts)) if texts.iter().any(|text| text == value.as_bytes()) => Seen::Showing,
+        Ok(Some(texts)) if texts.iter().any(|text| is_shown_by(answer, text)) => Seen::Showing,
         Ok(Some(_)) => Seen::Lagging,
         Ok(None) => Seen::Silent,
         Err(error) => {

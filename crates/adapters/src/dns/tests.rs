@@ -135,6 +135,7 @@ async fn servers_are_sorted_into_showing_lagging_and_silent() {
         token: "token".into(),
         thumbprint: "thumb".into(),
         place: None,
+        standing: None,
     };
     let value = txt_value(&answer);
     let zone = |text: &str| DnsOptions::serving([Zone::new("example.org", text)]);

@@ -25,6 +25,7 @@ enum Kind {
     Webroot,
     Rfc2136,
     Exec,
+    ByHand,
     Provider(&'static Provider),
 }
 
@@ -35,6 +36,7 @@ impl Kind {
             Self::Webroot => "webroot",
             Self::Rfc2136 => "rfc2136",
             Self::Exec => "exec",
+            Self::ByHand => "by-hand",
             Self::Provider(provider) => provider.word,
         }
     }
@@ -56,14 +58,19 @@ const HTTP_KINDS: &[(&str, Kind)] =
 const TLS_KINDS: &[(&str, Kind)] = &[("listener", Kind::Listener)];
 const DNS_KINDS: &[(&str, Kind)] = &[("rfc2136", Kind::Rfc2136), ("exec", Kind::Exec)];
 
+/// Records that stay may be a person's.
+const STANDING_KINDS: &[(&str, Kind)] =
+    &[("rfc2136", Kind::Rfc2136), ("exec", Kind::Exec), ("by-hand", Kind::ByHand)];
+
 impl<'a> Answering<'a> {
-    fn all(raw: &'a RawSolver) -> [Self; 4] {
-        use ChallengeKind::{Dns01, DnsAccount01, Http01, TlsAlpn01};
+    fn all(raw: &'a RawSolver) -> [Self; 5] {
+        use ChallengeKind::{Dns01, DnsAccount01, DnsPersist01, Http01, TlsAlpn01};
         [
             Self { challenge: Http01, kinds: HTTP_KINDS, field: &raw.http_01 },
             Self { challenge: TlsAlpn01, kinds: TLS_KINDS, field: &raw.tls_alpn_01 },
             Self { challenge: Dns01, kinds: DNS_KINDS, field: &raw.dns_01 },
             Self { challenge: DnsAccount01, kinds: DNS_KINDS, field: &raw.dns_account_01 },
+            Self { challenge: DnsPersist01, kinds: STANDING_KINDS, field: &raw.dns_persist_01 },
         ]
     }
 
@@ -114,6 +121,7 @@ impl Meaning<'_> {
             Kind::Rfc2136 => self.rfc2136(section)?,
             Kind::Exec => self.exec(section, challenge.clone())?,
             Kind::Provider(provider) => self.provider(section, provider)?,
+            Kind::ByHand => SolverSettings::ByHand { nameservers: self.nameservers(raw) },
         };
         let in_dns = challenge.is_in_dns();
         let usual = if in_dns { VISIBLE_WITHIN } else { SignedDuration::ZERO };
@@ -122,6 +130,7 @@ impl Meaning<'_> {
             zones: zones.into_iter().map(Box::from).collect(),
             follows_cname: in_dns,
             visible_within: value(&raw.visible_within).unwrap_or(usual),
+            by_hand: kind == Kind::ByHand,
         };
         Some((spec, settings))
     }
@@ -150,12 +159,10 @@ impl Meaning<'_> {
                 let (word, other) = (&field.value, other.challenge.as_str());
                 format!("`{word}` answers another challenge: {other} = \"{word}\"")
             }
-            None => {
-                nearest(&field.value, own.words()).map_or_else(
-                    || String::from("known kinds: perennial help solvers"),
-                    |near| format!("did you mean `{near}`? Known kinds: perennial help solvers"),
-                )
-            }
+            None => nearest(&field.value, own.words()).map_or_else(
+                || String::from("known kinds: perennial help solvers"),
+                |near| format!("did you mean `{near}`? Known kinds: perennial help solvers"),
+            ),
         };
         self.report.error(field.span, format!("unknown solver kind `{}`", field.value), hint);
         None
@@ -191,7 +198,7 @@ impl Meaning<'_> {
         // Of providers, any one stands for all.
         let any = providers().first().map_or(Kind::Exec, Kind::Provider);
         let asked = if matches!(kind, Kind::Provider(_)) { any } else { kind };
-        let dns = [Kind::Rfc2136, Kind::Exec, any];
+        let dns = [Kind::Rfc2136, Kind::Exec, any, Kind::ByHand];
         let places: [(&str, Option<Span>, &[Kind]); 12] = [
             ("listen", key(&raw.listen), &[Kind::Listener]),
             ("webroot", key(&raw.webroot), &[Kind::Webroot]),
@@ -384,11 +391,7 @@ impl Meaning<'_> {
         Some(SolverSettings::Exec(settings))
     }
 
-    fn convention(
-        &mut self,
-        section: &Spanned<RawSolver>,
-        kind: &ChallengeKind,
-    ) -> HookConvention {
+    fn convention(&mut self, section: &Spanned<RawSolver>, kind: &ChallengeKind) -> HookConvention {
         use HookConvention::{AcmeSh, Certbot, Dehydrated, Lego};
         let raw = &section.value;
         let convention = self.word(&raw.convention, "convention", &CONVENTIONS);
@@ -411,7 +414,8 @@ impl Meaning<'_> {
         if kind.is_in_dns() && *kind != ChallengeKind::Dns01 && !is_told_the_record {
             let at = raw.convention.as_ref().map_or(section.key, |field| field.span);
             let text = format!("programs of this convention do not answer {}", kind.as_str());
-            let hint = "write convention = \"lego\" or \"acme.sh\": they are told the record's name";
+            let hint =
+                "write convention = \"lego\" or \"acme.sh\": they are told the record's name";
             self.report.error(at, text, hint);
         }
         for field in [&raw.nameservers].into_iter().flatten().filter(|_| raw.http_01.is_some()) {

@@ -88,6 +88,8 @@ section! {
         "dns-01" dns_01: String,
         /// Answers in DNS below a label of the account's, as `dns-01` does.
         "dns-account-01" dns_account_01: String,
+        /// Answers by a record that stays: `rfc2136`, `exec` or `by-hand`.
+        "dns-persist-01" dns_persist_01: String,
         /// The zones it answers for; without them, every name.
         "zones" zones: Vec<Spanned<String>>,
         /// Where the listener listens.

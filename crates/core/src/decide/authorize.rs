@@ -16,6 +16,9 @@
 //! Where a place can show one answer for a name at a time (tls-alpn-01), a second certificate for the
 //! name waits until the first one's answer is not needed any more.
 //!
+//! A record of dns-persist-01 stays up: an attempt that finds it where it was put looks whether it is
+//! shown everywhere, and writes nothing.
+//!
 //! A validation that fails after we were restarted while the CA may have looked is our own fault, not
 //! the name's: it is tried again at once.
 
@@ -32,8 +35,8 @@ use crate::intent::SolverSpec;
 use crate::state::{AnswerState, Authorization, Certificate, VALIDATED_WITHIN};
 use crate::words::time::after;
 use crate::words::{
-    Answer, AuthorizationFacts, AuthorizationStatus, Blame, ChallengeFacts, Failure, FailureKind,
-    Identifier, Name, Problem, blame_problem,
+    Answer, AuthorizationFacts, AuthorizationStatus, Blame, ChallengeFacts, ChallengeKind, Failure,
+    FailureKind, Identifier, Name, Problem, blame_problem,
 };
 
 /// How long putting up or taking down an answer may take.
@@ -42,7 +45,8 @@ pub(super) const PRESENT_WITHIN: SignedDuration = SignedDuration::from_secs(120)
 /// How long a look at the authoritative servers may take.
 pub(super) const LOOK_WITHIN: SignedDuration = SignedDuration::from_secs(20);
 
-/// How long a certificate that was to tell the CA at once waits until it looks whether it still may.
+/// How long a certificate that was to tell the CA, or to put up its answer, at once waits until it looks
+/// whether it still may.
 const TURN_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// Works on every authorization of a pending order.
@@ -204,7 +208,8 @@ fn answer(
             if everywhere || (deadline <= step.cx.now && somewhere) {
                 decision.events.push(awaited(authorization));
             } else if deadline <= step.cx.now {
-                step.end(decision, invisible(authorization, facts, chosen));
+                let answer = made(step, authorization, facts, chosen);
+                step.end(decision, invisible(authorization, facts, chosen, answer.as_ref()));
             } else if let Some(answer) = made(step, authorization, facts, chosen) {
                 decision.wake(deadline);
                 decision.ask(AskKind::Look { answer }, LOOK_WITHIN, POLL_EVERY);
@@ -241,25 +246,36 @@ fn present(
         return decision.ask(ask, LOOK_WITHIN, POLL_EVERY);
     }
     let Some(answer) = made(step, authorization, facts, chosen) else {
-        return step.end(decision, step.nonsense("the challenge has no token"));
+        return step
+            .end(decision, step.nonsense("the challenge does not say what would answer it"));
     };
     let (cx, base) = (step.cx, &facts.identifier);
-    if answer.kind.shows_one_at_a_time() && cx.state.is_answered_elsewhere(base, step.name, cx.now)
-    {
-        return decision.wake(after(cx.now, POLL_EVERY));
+    if answer.kind.shows_one_at_a_time() {
+        if cx.state.is_answered_elsewhere(base, step.name, cx.now) {
+            return decision.wake(after(cx.now, POLL_EVERY));
+        }
+        // Another one may be admitted first.
+        decision.wake(after(cx.now, TURN_AGAIN));
     }
     // A withdrawal of the same answer, owed by an attempt before, must not overtake this.
     let is_this = |act: &ActKind| match act {
-        ActKind::Present { answer: own } | ActKind::Withdraw { answer: own } => *own == answer,
+        ActKind::Present { answer: own } | ActKind::Withdraw { answer: own } => {
+            *own == answer || own.is_same_record(&answer)
+        }
         _ => false,
     };
-    if !step.certificate.history.is_acting(is_this) {
+    if step.certificate.history.is_acting(is_this) {
+        return;
+    }
+    if step.certificate.standing.iter().any(|standing| standing.is_same_record(&answer)) {
+        decision.ask(AskKind::Look { answer }, LOOK_WITHIN, POLL_EVERY);
+    } else {
         let lane = Lane::Solver(chosen.solver.clone());
         decision.want(lane, ActKind::Present { answer }, PRESENT_WITHIN);
     }
 }
 
-/// Makes the answer; `None` where the challenge has no token or the account no key.
+/// Makes the answer; `None` where the CA says too little of the challenge, or the account has no key.
 fn made(
     step: &Step<'_>,
     authorization: &Authorization,
@@ -267,6 +283,9 @@ fn made(
     chosen: &Chosen<'_>,
 ) -> Option<Answer> {
     let issuer = step.cx.state.issuers.get(&step.account.issuer)?;
+    if chosen.spec.kind == ChallengeKind::DnsPersist01 {
+        return standing(step, authorization, facts, chosen);
+    }
     Some(Answer {
         solver: chosen.solver.clone(),
         kind: chosen.spec.kind.clone(),
@@ -274,6 +293,29 @@ fn made(
         token: chosen.challenge.token.clone()?,
         thumbprint: issuer.thumbprint()?.into(),
         place: authorization.place.clone(),
+        standing: None,
+    })
+}
+
+/// Makes the record that stays: one for a name and its wildcard, where the order has both.
+fn standing(
+    step: &Step<'_>,
+    authorization: &Authorization,
+    facts: &AuthorizationFacts,
+    chosen: &Chosen<'_>,
+) -> Option<Answer> {
+    let base = facts.identifier.base();
+    let mut ordered = step.running.plan.identifiers.iter();
+    let wildcard = ordered.any(|own| own.is_wildcard() && own.base() == base);
+    let record = chosen.challenge.persist.as_ref()?.record(&step.account.url, wildcard)?;
+    Some(Answer {
+        solver: chosen.solver.clone(),
+        kind: ChallengeKind::DnsPersist01,
+        identifier: facts.identifier.clone(),
+        token: Box::default(),
+        thumbprint: Box::default(),
+        place: authorization.place.clone(),
+        standing: Some(Box::new(record)),
     })
 }
 
@@ -329,6 +371,7 @@ fn invisible(
     authorization: &Authorization,
     facts: &AuthorizationFacts,
     chosen: &Chosen<'_>,
+    answer: Option<&Answer>,
 ) -> Failure {
     let place = authorization.place.as_ref();
     let zone = place.map_or_else(|| facts.identifier.base().into(), |place| place.zone.clone());
@@ -337,11 +380,18 @@ fn invisible(
         kind: FailureKind::Refused,
         blame: Blame::Zone(zone.clone()),
         attempted: format!("see the answer for {} in DNS", facts.identifier).into(),
-        cause: format!(
-            "solver {} wrote {record}, but no authoritative server of {zone} showed it within {} s",
-            chosen.solver,
-            chosen.spec.visible_within.as_secs()
-        )
+        cause: match answer.and_then(|answer| answer.standing.as_ref()) {
+            Some(standing) if chosen.spec.by_hand => format!(
+                "no authoritative server of {zone} shows the record that is to be put up by hand: \
+                 {record}. TXT \"{standing}\""
+            ),
+            _ => format!(
+                "solver {} wrote {record}, but no authoritative server of {zone} showed it within \
+                 {} s",
+                chosen.solver,
+                chosen.spec.visible_within.as_secs()
+            ),
+        }
         .into(),
         problem: None,
     }

@@ -164,7 +164,10 @@ pub fn certificate(cx: &Context<'_>, name: &Name, certificate: &Certificate) -> 
     if cx.state.instance.waits_to_resume().is_some() {
         return observe(cx, name, certificate);
     }
-    withdraw::decide(cx, certificate, &mut decision);
+    withdraw::decide(cx, name, certificate, &mut decision);
+    if !decision.events.is_empty() {
+        return decision;
+    }
     if certificate.renamed_to.is_some() {
         deploy::drop_spent_keys(cx, certificate, &mut decision);
         return decision;

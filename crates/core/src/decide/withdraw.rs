@@ -1,5 +1,8 @@
 //! Withdrawing answers: owed from the moment a `Present` was started, paid when nobody needs them.
 //!
+//! A record of dns-persist-01 is to stay: it is owed once the certificate has no use for it any more,
+//! since the name, its solver or the account went, and then only if no other certificate has.
+//!
 //! An answer is needed while its authorization is pending in a running attempt. Everything else is
 //! taken down: after success, after failure, after a crash that left nobody knowing whether it ever
 //! went up. Withdrawing what is not there is fine, so it is simply done.
@@ -17,7 +20,7 @@ use super::{Context, Decision, Lane, retry};
 use crate::action::{ActKind, AskKind};
 use crate::event::Event;
 use crate::state::{Attempt, Certificate, Owed, Stage};
-use crate::words::{AuthorizationStatus, OrderStatus};
+use crate::words::{Answer, AuthorizationStatus, Identifier, Name, OrderStatus};
 
 /// How many answers a certificate may owe before the oldest hopeless one is given up: more than one
 /// order has names.
@@ -27,7 +30,23 @@ const OWED_AT_MOST: usize = 128;
 const LOOK_EVERY: SignedDuration = SignedDuration::from_mins(30);
 
 /// Wants the withdrawals that are due.
-pub(super) fn decide(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decision) {
+pub(super) fn decide(
+    cx: &Context<'_>,
+    name: &Name,
+    certificate: &Certificate,
+    decision: &mut Decision,
+) {
+    let mut standing = certificate.standing.iter();
+    if let Some(spent) = standing.find(|answer| is_spent(cx, certificate, answer)) {
+        let answer = spent.clone();
+        let is_shared = cx.state.certificates().any(|(_, other, known)| {
+            let is_it = |own: &Answer| own.is_same_record(&answer) && !is_spent(cx, known, own);
+            other != name && known.standing.iter().any(is_it)
+        });
+        let event = if is_shared { Event::AnswerGone } else { Event::AnswerSpent };
+        decision.events.push(event(answer));
+        return;
+    }
     if certificate.owed.len() > OWED_AT_MOST
         && let Some(owed) = certificate.owed.iter().find(|owed| owed.is_hopeless())
     {
@@ -53,10 +72,47 @@ pub(super) fn decide(cx: &Context<'_>, certificate: &Certificate, decision: &mut
     }
 }
 
+/// Returns whether a record that stays is of no use to a certificate any more. An attempt goes on with
+/// what it began with.
+fn is_spent(cx: &Context<'_>, certificate: &Certificate, answer: &Answer) -> bool {
+    let Some(record) = &answer.standing else { return true };
+    if matches!(certificate.attempt, Attempt::Running(_)) {
+        return false;
+    }
+    if certificate.renamed_to.is_some() {
+        return true;
+    }
+    let spec = &*certificate.spec;
+    let base = answer.identifier.base();
+    let declared = || spec.identifiers.iter().filter(|own| own.base() == base);
+    let is_answered = declared().any(|own| {
+        let solver = cx.solver_for(spec, own);
+        solver.is_some_and(|(name, spec)| *name == answer.solver && spec.kind == answer.kind)
+    });
+    // Where one of the accounts is not known just now, it may come to be this one again.
+    let is_another = |issuer: &Name| {
+        let known = cx.state.issuers.get(issuer).and_then(|known| known.account_ref(issuer));
+        known.is_some_and(|account| account.url != record.account)
+    };
+    let newer = certificate.standing.iter().skip_while(|own| *own != answer).skip(1).any(|own| {
+        let newer = own.standing.as_ref();
+        own.identifier == answer.identifier
+            && newer.is_some_and(|newer| newer.account == record.account)
+    });
+    !is_answered
+        || declared().any(Identifier::is_wildcard) != record.wildcard
+        || spec.issuers.iter().all(is_another)
+        || newer
+}
+
 /// Returns whether an answer is still to be seen by the CA.
 pub(crate) fn is_needed(certificate: &Certificate, owed: &Owed) -> bool {
     let Attempt::Running(running) = &certificate.attempt else { return false };
     let Stage::Ordered(ordered) = &running.stage else { return false };
+    // What was to stay is owed only once it is of no use.
+    if owed.answer.standing.is_some() {
+        return false;
+    }
     if matches!(ordered.facts.status, OrderStatus::Invalid | OrderStatus::Unknown) {
         return false;
     }

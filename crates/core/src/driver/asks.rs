@@ -422,7 +422,13 @@ fn key(ask: &AskKind) -> u64 {
         AskKind::Chain { certificate, .. } => hash.take(3, &certificate.0),
         AskKind::RenewalInfo { leaf, .. } => hash.take(4, &leaf.0),
         AskKind::Locate { identifier, .. } => hash.take(5, identifier.as_str()),
-        AskKind::Look { answer } => hash.take(6, &answer.token),
+        AskKind::Look { answer } => {
+            hash.take(6, &answer.token);
+            // Records that stay have no token.
+            if answer.standing.is_some() {
+                hash.take(10, answer.identifier.as_str());
+            }
+        }
         AskKind::Inspect { target, .. } => hash.take(7, target.as_str()),
         AskKind::Probe { endpoint } => {
             hash.take(8, endpoint.server_name.as_str());

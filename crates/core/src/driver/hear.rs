@@ -14,7 +14,7 @@ use super::{Driver, Subject, Work};
 use crate::action::{AccountRef, ActKind, AskKind, Outcome, Reply};
 use crate::decide::{is_needed, is_passing, newly_seen, refused, suffices};
 use crate::event::{
-    AccountLost, AnswerShown, ChainOffered, Empty, EndpointSeen, Event, PlaceFound,
+    AccountLost, AnswerAwaited, AnswerShown, ChainOffered, Empty, EndpointSeen, Event, PlaceFound,
     RenewalInfoSeen, TargetInspected, ValidationFailed, ValidationPassed,
 };
 use crate::intent::{EndpointSpec, IssuerKind};
@@ -360,21 +360,13 @@ fn of_attempt(
             found.collect()
         }
         (AskKind::Look { answer }, Reply::Showing(showing)) => {
-            let looked = ordered.authorizations.iter().find(|authorization| {
-                authorization.facts.as_ref().is_some_and(|facts| {
-                    let token = Some(&*answer.token);
-                    facts.challenges.iter().any(|c| c.token.as_deref() == token)
-                })
-            });
-            let Some(authorization) = looked else { return Vec::new() };
-            let AnswerState::Presented { showing: known, .. } = &authorization.answer else {
-                return Vec::new();
-            };
-            if known.as_ref() == Some(&showing) {
-                return Vec::new();
-            }
-            let authorization = authorization.url.clone();
-            Vec::from([Event::AnswerShown(AnswerShown { authorization, showing })])
+            let all = ordered.authorizations.iter();
+            let looked = all.filter(|authorization| authorization.is_answered_by(answer));
+            let mut told: Vec<Event> =
+                looked.filter_map(|own| of_look(own, answer, &showing)).collect();
+            // Two authorizations may have it in common.
+            told.dedup();
+            told
         }
         // A look that fails shows nothing; the waiting has its own deadline.
         (AskKind::Look { .. }, _) => Vec::new(),
@@ -399,6 +391,31 @@ fn of_alternate(ordered: &Ordered, url: &Url, reply: Reply) -> Vec<Event> {
 fn offered(url: &Url, found: Result<ChainFacts, Failure>) -> Vec<Event> {
     let certificate = url.clone();
     Vec::from([Event::ChainOffered(Box::new(ChainOffered { certificate, found }))])
+}
+
+/// Returns what a look at an answer tells of an authorization. One that was to be up before it was
+/// wanted is either seen everywhere, or put up again.
+fn of_look(authorization: &Authorization, answer: &Answer, showing: &Showing) -> Option<Event> {
+    let url = authorization.url.clone();
+    match &authorization.answer {
+        AnswerState::Presented { showing: known, .. } if known.as_ref() != Some(showing) => {
+            let showing = showing.clone();
+            Some(Event::AnswerShown(AnswerShown { authorization: url, showing }))
+        }
+        AnswerState::Absent if answer.standing.is_some() => {
+            let is_up = !showing.showing.is_empty() && showing.lagging.is_empty();
+            Some(if is_up {
+                Event::AnswerAwaited(AnswerAwaited { authorization: url })
+            } else {
+                Event::AnswerGone(answer.clone())
+            })
+        }
+        AnswerState::Absent
+        | AnswerState::Presented { .. }
+        | AnswerState::Doubted
+        | AnswerState::Awaited
+        | AnswerState::Responded { .. } => None,
+    }
 }
 
 fn of_authorization(ordered: &Ordered, url: &Url, reply: Reply, troubled: bool) -> Vec<Event> {

@@ -95,6 +95,7 @@ fn lagging(laggard: &Laggard) -> Finding {
 /// Returns where an answer is: what a person would look for.
 fn place_of(answer: &Answer) -> Box<str> {
     match (&answer.place, &answer.kind) {
+        (Some(place), _) if answer.standing.is_some() => place.record.clone(),
         (Some(place), _) => format!("{} {}", place.record, answer.token).into(),
         (None, ChallengeKind::Http01) => {
             format!("{}/.well-known/acme-challenge/{}", answer.identifier, answer.token).into()
@@ -106,6 +107,10 @@ fn place_of(answer: &Answer) -> Box<str> {
 /// Returns what is left up, with all that is needed to remove it by hand.
 fn left_up(answer: &Answer) -> String {
     let Answer { solver, token, thumbprint, .. } = answer;
+    if let (Some(place), Some(standing)) = (&answer.place, &answer.standing) {
+        let record = &place.record;
+        return format!("solver {solver} could not take down {record}. TXT \"{standing}\"");
+    }
     let what = match (&answer.place, &answer.kind) {
         (Some(place), _) => format!(
             "the TXT record `{}` in zone {} whose value is the digest of {token}.{thumbprint}",

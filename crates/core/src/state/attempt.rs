@@ -378,10 +378,8 @@ impl Running {
                 self.conclude_order(at, replaces.is_some(), outcome);
             }
             ActKind::Present { answer } => {
-                if matches!(outcome, Outcome::Done(_))
-                    && let Some(authorization) = self.answered_by(answer)
-                {
-                    authorization.answer = AnswerState::Presented { at, showing: None };
+                if matches!(outcome, Outcome::Done(_)) {
+                    self.presented(at, answer);
                 }
             }
             ActKind::Respond { challenge, .. } => self.conclude_respond(at, challenge, outcome),
@@ -457,9 +455,15 @@ impl Running {
         }
     }
 
-    fn answered_by(&mut self, answer: &Answer) -> Option<&mut Authorization> {
-        let Stage::Ordered(order) = &mut self.stage else { return None };
-        order.authorizations.iter_mut().find(|authorization| authorization.is_answered_by(answer))
+    /// A record that stays may answer for a name and its wildcard at once.
+    fn presented(&mut self, at: Timestamp, answer: &Answer) {
+        let Stage::Ordered(order) = &mut self.stage else { return };
+        let all = order.authorizations.iter_mut();
+        for authorization in all.filter(|authorization| authorization.is_answered_by(answer)) {
+            if answer.standing.is_none() || authorization.answer == AnswerState::Absent {
+                authorization.answer = AnswerState::Presented { at, showing: None };
+            }
+        }
     }
 }
 
@@ -600,8 +604,11 @@ impl Authorization {
     /// Returns whether an answer is one to its challenges.
     #[must_use]
     pub fn is_answered_by(&self, answer: &Answer) -> bool {
-        let own = self.facts.as_ref().map_or(&[][..], |facts| &facts.challenges);
-        own.iter().any(|challenge| challenge.token.as_deref() == Some(&*answer.token))
+        let Some(facts) = &self.facts else { return false };
+        facts.challenges.iter().any(|challenge| match &answer.standing {
+            None => challenge.token.as_deref() == Some(&*answer.token),
+            Some(_) => challenge.persist.is_some() && facts.identifier == answer.identifier,
+        })
     }
 
     /// Returns whether its answer may be down without our having taken it down: to be asked when the

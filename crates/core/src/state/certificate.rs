@@ -52,6 +52,9 @@ pub struct Certificate {
     /// Answers to be withdrawn: owed from the moment their `Present` was started.
     #[serde(default, skip_serializing_if = "Few::is_empty")]
     pub owed: Few<Owed>,
+    /// Answers that stay up for validations to come: records of dns-persist-01.
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub standing: Few<Answer>,
     /// Until when what is looked at regularly is known not to have changed.
     pub seen_through: Option<Timestamp>,
     /// The name under which the certificate goes on; this one does nothing any more.
@@ -236,6 +239,7 @@ impl Certificate {
             suggestion: None,
             attempt: Attempt::Resting(Rest::default()),
             owed: Few::new(),
+            standing: Few::new(),
             seen_through: None,
             renamed_to: None,
             late: Few::new(),
@@ -400,6 +404,11 @@ impl Certificate {
             }
             Event::WithdrawalAbandoned(answer) | Event::AnswerGone(answer) => {
                 self.owed.retain(|owed| owed.answer != *answer);
+                self.standing.retain(|standing| !standing.is_same_record(answer));
+            }
+            Event::AnswerSpent(answer) => {
+                self.standing.retain(|standing| standing != answer);
+                self.owe_answer(answer);
             }
             Event::AnswerAwaited(awaited) => {
                 laggard::note(&mut self.laggards, &self.attempt, &awaited.authorization, at);
@@ -459,9 +468,17 @@ impl Certificate {
     /// A withdrawal is owed from the moment a `Present` is started: after a crash nobody knows
     /// whether the answer went up.
     fn owe(&mut self, act: &ActKind) {
-        if let ActKind::Present { answer } = act
-            && !self.owed.iter().any(|owed| owed.answer == *answer)
-        {
+        let ActKind::Present { answer } = act else { return };
+        if answer.standing.is_none() {
+            return self.owe_answer(answer);
+        }
+        self.owed.retain(|owed| !owed.answer.is_same_record(answer));
+        self.standing.retain(|standing| !standing.is_same_record(answer));
+        self.standing.push(answer.clone());
+    }
+
+    fn owe_answer(&mut self, answer: &Answer) {
+        if !self.owed.iter().any(|owed| owed.answer == *answer) {
             self.owed.push(Owed { answer: answer.clone(), failures: 0, failed_at: None });
         }
     }

@@ -8,7 +8,7 @@ use core::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ChallengeKind, Fingerprint, Identifier, LeafFacts, SuggestedWindow};
+use super::{ChallengeKind, Fingerprint, Identifier, LeafFacts, Persist, SuggestedWindow};
 
 /// A URL that a CA gave us. Opaque: it is compared and sent back, never taken apart in core.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -190,6 +190,9 @@ pub struct ChallengeFacts {
     pub kind: ChallengeKind,
     /// Its token; some types have none.
     pub token: Option<Box<str>>,
+    /// What a record that stays has to say, for dns-persist-01.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persist: Option<Box<Persist>>,
     /// Its status.
     pub status: ChallengeStatus,
     /// Why it failed.

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Identifier, Name};
+use super::{Identifier, Name, Standing};
 
 /// The type of a challenge.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub enum ChallengeKind {
     /// draft-ietf-acme-dns-account-label-02.
     #[serde(rename = "dns-account-01")]
     DnsAccount01,
+    /// draft-ietf-acme-dns-persist-01: proven by a record that stays.
+    #[serde(rename = "dns-persist-01")]
+    DnsPersist01,
     /// One that this release cannot answer.
     #[serde(untagged)]
     Other(Box<str>),
@@ -37,6 +40,7 @@ impl ChallengeKind {
             Self::Dns01 => "dns-01",
             Self::TlsAlpn01 => "tls-alpn-01",
             Self::DnsAccount01 => "dns-account-01",
+            Self::DnsPersist01 => "dns-persist-01",
             Self::Other(text) => text,
         }
     }
@@ -48,7 +52,7 @@ impl ChallengeKind {
     #[must_use]
     pub const fn is_in_dns(&self) -> bool {
         match self {
-            Self::Dns01 | Self::DnsAccount01 => true,
+            Self::Dns01 | Self::DnsAccount01 | Self::DnsPersist01 => true,
             Self::Http01 | Self::TlsAlpn01 | Self::Other(_) => false,
         }
     }
@@ -64,7 +68,8 @@ impl ChallengeKind {
 }
 
 /// Where a DNS answer goes: the end of the CNAME chain that begins at `_acme-challenge.<name>` (for
-/// dns-account-01 at a label of the account's below it), and the zone that holds it. Found by an ask and recorded *before* presenting, so that a crash in
+/// dns-account-01 at a label of the account's below it, for dns-persist-01 at
+/// `_validation-persist.<name>`), and the zone that holds it. Found by an ask and recorded *before* presenting, so that a crash in
 /// between knows what to withdraw, even if the CNAME has moved since.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
@@ -91,6 +96,21 @@ pub struct Answer {
     pub thumbprint: Box<str>,
     /// Where it goes; only for types answered in DNS.
     pub place: Option<Place>,
+    /// What it says, where it is a record that stays; it has no token and no thumbprint then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Box<Standing>>,
+}
+
+impl Answer {
+    /// Returns whether both are one record that stays, however its servers were found.
+    #[must_use]
+    pub fn is_same_record(&self, other: &Self) -> bool {
+        let record = |answer: &Self| answer.place.as_ref().map(|place| place.record.clone());
+        self.standing.is_some()
+            && self.standing == other.standing
+            && self.solver == other.solver
+            && record(self) == record(other)
+    }
 }
 
 /// What the authoritative servers of a DNS answer show.

@@ -8,6 +8,7 @@ mod failure;
 mod leaf;
 mod name;
 mod objection;
+mod persist;
 mod problem;
 mod protocol;
 mod sight;
@@ -28,6 +29,7 @@ pub use leaf::{
 };
 pub use name::{Identifier, IdentifierError, Name};
 pub use objection::Objection;
+pub use persist::{Persist, Standing};
 pub use problem::{RateLimit, blame_problem, blame_status};
 pub use protocol::Protocol;
 pub use sight::{Doubts, Handshake, Installed, Refusal, Sight, SightState};

@@ -40,6 +40,7 @@ fn solver() -> SolverSpec {
         zones: Box::default(),
         follows_cname: false,
         visible_within: jiff::SignedDuration::from_secs(60),
+        by_hand: false,
     }
 }
 
@@ -191,6 +192,7 @@ fn left_to_a_person() -> Loader {
         token: "token".into(),
         thumbprint: "thumbprint".into(),
         place: None,
+        standing: None,
     };
     let present = ActKind::Present { answer: answer.clone() };
     acted(&mut loader, &Shop::stream(), present, Outcome::Done(Fact::Presented));

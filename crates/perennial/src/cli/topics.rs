@@ -36,6 +36,7 @@ A means to answer challenges. Known kinds:
                          (`convention`); http-01 = \"exec\" as certbot or dehydrated would
   dns-01 = \"cloudflare\"  a DNS provider's API, by `credentials`; the providers stand below
   dns-account-01 = ...     as dns-01, below a label of the account's own
+  dns-persist-01 = ...     as dns-01, by a record that stays; or \"by-hand\", put up by you
 Wildcards are proven in DNS alone, addresses by http-01 and tls-alpn-01 alone.";
 
 const TARGETS: &str = "\

@@ -249,6 +249,7 @@ impl Means {
             needed.targets.extend(spec.targets.iter().cloned());
             let Some(known) = state.id(name).and_then(|id| state.certificate(id)) else { continue };
             needed.solvers.extend(known.owed.iter().map(|owed| owed.answer.solver.clone()));
+            needed.solvers.extend(known.standing.iter().map(|standing| standing.solver.clone()));
             if let Attempt::Running(running) = &known.attempt {
                 needed.issuers.insert(running.plan.issuer.clone());
             }

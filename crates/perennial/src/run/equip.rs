@@ -225,6 +225,11 @@ async fn solver(
             let in_dns = declared.kind == ChallengeKind::Dns01;
             (SolverSettings::Program(made), in_dns.then_some(place))
         }
+        Declared::ByHand { nameservers } => {
+            let nameservers = nameservers.clone();
+            let place = PlaceSettings { follows_cname: true, nameservers, server: None };
+            (SolverSettings::ByHand, Some(place))
+        }
     })
 }
 

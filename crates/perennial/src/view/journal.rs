@@ -295,6 +295,10 @@ fn tell_of_certificate(event: &Event) -> Told {
             let (kind, name) = (answer.kind.as_str(), &answer.identifier);
             Told::main(format!("the {kind} answer for {name} is gone"))
         }
+        Event::AnswerSpent(answer) => {
+            let (kind, name) = (answer.kind.as_str(), &answer.identifier);
+            Told::main(format!("the {kind} record for {name} is of no use any more"))
+        }
         Event::WithdrawalAbandoned(answer) => {
             let text = format!(
                 "the {} answer for {} could not be taken down, and is left",

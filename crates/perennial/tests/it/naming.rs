@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use perennial_core::driver::Driver;
 use perennial_core::event::PlaceFound;
+use perennial_core::finding::Code;
 use perennial_core::words::Identifier;
-use perennial_peers::{Bind, DnsOptions, Knot, Program, TsigKey, Zone};
+use perennial_peers::{Bind, DnsOptions, Knot, Program, TsigKey, Zone, dig};
 
 use crate::running::Running;
-use crate::world::{SHOP, World, assert_no_txt, rfc2136, zone};
+use crate::world::{Plan, SHOP, World, assert_no_txt, rfc2136, zone};
 
 const SHOP_NAMES: &[&str] = &["shop.test", "*.shop.test"];
 
@@ -120,6 +122,74 @@ async fn the_name_of_an_account_is_followed_to_another_zone() {
     daemon.until_idle().await;
     assert_eq!(written(&mut daemon), ["shop.acme.test"]);
     assert_no_txt(bind.addr(), "shop.acme.test").await;
+    daemon.stop().await;
+}
+
+/// Returns the solver for dns-persist-01 by signed updates of one server.
+fn standing(server: SocketAddr) -> String {
+    rfc2136(server).replace("dns-01", "dns-persist-01")
+}
+
+/// Returns the values of standing records, as `dig` writes them.
+async fn records(server: SocketAddr) -> Vec<String> {
+    dig(server, "_validation-persist.shop.test", "TXT").await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_stays_proves_a_wildcard_again_and_again_until_its_solver_goes() {
+    let text = "@ A 127.0.0.1\nwww A 127.0.0.1\n_validation-persist TXT \"of somebody else\"";
+    let options = DnsOptions::serving([Zone::new("shop.test", text)]);
+    let knot = Knot::start(options).await.unwrap();
+    let mut plan = Plan::new(knot.addr(), SHOP_NAMES);
+    plan.pebble.authz_reuse_percent = 0;
+    let world = World::of(plan).await;
+    let config = world.write(&(standing(knot.addr()) + SHOP));
+    let mut daemon = Running::start(&config).await;
+    daemon.until_seen("shop", 1).await;
+    daemon.until_idle().await;
+    let up = records(knot.addr()).await;
+    let ours = up.iter().filter(|text| text.starts_with("\"pebble.letsencrypt.org; accounturi="));
+    let ours: Vec<_> = ours.filter(|text| text.ends_with("; policy=wildcard\"")).collect();
+    assert_eq!((ours.len(), up.len()), (1, 2), "{up:?}");
+
+    daemon.renew("shop");
+    daemon.until_seen("shop", 2).await;
+    daemon.until_idle().await;
+    assert_eq!(daemon.count("act.started", "\"present\""), 1, "it is put up once");
+    assert_eq!(records(knot.addr()).await, up);
+
+    // The solver answers otherwise now, and the record goes; the other one stays.
+    world.write(&(rfc2136(knot.addr()) + SHOP));
+    daemon.reload();
+    let is_gone = |driver: &Driver, _| {
+        let mut all = driver.state().certificates();
+        all.all(|(_, _, own)| own.standing.is_empty() && own.owed.is_empty()).then_some(())
+    };
+    daemon.until("end of the record", is_gone).await;
+    assert_eq!(records(knot.addr()).await, ["\"of somebody else\""]);
+    daemon.stop().await;
+}
+
+/// A solver that writes nothing.
+const BY_HAND: &str = "[solver.hand]\ndns-persist-01 = \"by-hand\"\nvisible_within = \"5s\"\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_a_person_puts_up_is_told_looked_at_and_enough() {
+    let knot = Knot::start(zone("shop.test")).await.unwrap();
+    let world = World::new(knot.addr(), SHOP_NAMES).await;
+    let nameservers = format!("nameservers = [\"{}\"]\n", knot.addr());
+    let config = world.write(&format!("{BY_HAND}{nameservers}{SHOP}"));
+    let mut daemon = Running::start(&config).await;
+    let told = daemon.until_found(Code::DnsAnswerInvisible).await.evidence.into_string();
+    let (_, record) = told.split_once("by hand: ").unwrap();
+    let (name, rest) = record.split_once(". TXT \"").unwrap();
+    let (value, _) = rest.split_once('"').unwrap();
+    assert_eq!(name, "_validation-persist.shop.test");
+    // Further parameters, and other white space, are the person's.
+    let value = format!("{}; note=ours", value.replace("; ", " ;"));
+    knot.update("shop.test", &format!("add {name} 60 TXT \"{value}\"")).await.unwrap();
+    daemon.renew("shop");
+    daemon.until_seen("shop", 1).await;
     daemon.stop().await;
 }
 

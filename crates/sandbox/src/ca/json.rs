@@ -88,6 +88,8 @@ pub(super) fn challenge(facts: &ChallengeFacts) -> Value {
         ("url", Some(json!(facts.url))),
         ("status", Some(json!(facts.status))),
         ("token", facts.token.as_ref().map(|token| json!(token))),
+        ("issuer-domain-names", facts.persist.as_ref().map(|own| json!(own.issuers))),
+        ("accounturi", facts.persist.as_ref().map(|own| json!(own.account_uri))),
         ("error", facts.error.as_ref().map(problem)),
     ])
 }

@@ -241,6 +241,7 @@ fn config(setup: &CaSetup, base: &str, authority: &Authority) -> CaConfig {
             ChallengeKind::Http01,
             ChallengeKind::Dns01,
             ChallengeKind::DnsAccount01,
+            ChallengeKind::DnsPersist01,
             // One that nobody knows, without a token: clients must pass over it.
             ChallengeKind::Other("sandbox-01".into()),
         ]),

@@ -10,7 +10,9 @@ use hyper::header::{CONNECTION, HOST, LOCATION, USER_AGENT};
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use perennial_core::words::{ChallengeKind, Identifier, Problem, Url};
-use perennial_sim::model::ca::verdict::{CaaQuestion, Fetched, caa, caa_names, dns01, http01};
+use perennial_sim::model::ca::verdict::{
+    CaaQuestion, Fetched, caa, caa_names, dns_persist01, dns01, http01,
+};
 use perennial_sim::model::ca::{Validation, problem};
 use perennial_sim::model::dns::{Data, Kind, Lookup};
 use perennial_wire::authorization::record_name;
@@ -63,6 +65,12 @@ impl Validator {
                 let name = record_name(kind, &validation.identifier, account);
                 let found = resolve(self.resolver, &name, Kind::Txt).await;
                 dns01(&name, &digest, &found)?;
+            }
+            ChallengeKind::DnsPersist01 => {
+                let (kind, account) = (&validation.kind, &validation.account);
+                let name = record_name(kind, &validation.identifier, account);
+                let found = resolve(self.resolver, &name, Kind::Txt).await;
+                dns_persist01(validation, &self.identities, &found)?;
             }
             ChallengeKind::TlsAlpn01 | ChallengeKind::Other(_) => {
                 let detail = "this CA cannot validate challenges of this type";

@@ -120,7 +120,7 @@ impl Outside {
 
     fn write(&mut self, answer: &Answer, up: bool, now: Timestamp) -> Outcome {
         let fact = if up { Fact::Presented } else { Fact::Withdrawn };
-        let text = format!("{}.{}", answer.token, answer.thumbprint);
+        let text = text_of(answer);
         if answer.kind.is_in_dns() {
             return self.write_dns(answer, &text, up, fact, now);
         }
@@ -253,6 +253,14 @@ impl Outside {
             }
         }
         (transient("every nonce was refused"), took)
+    }
+}
+
+/// Returns what an answer says; in the model's world the key authorization is its own digest.
+pub(super) fn text_of(answer: &Answer) -> String {
+    match &answer.standing {
+        Some(standing) => standing.to_string(),
+        None => format!("{}.{}", answer.token, answer.thumbprint),
     }
 }
 

@@ -11,7 +11,7 @@ use perennial_core::words::{
     Showing, Sight, SightState,
 };
 
-use super::act::{Exchange, of_target, url_of};
+use super::act::{Exchange, of_target, text_of, url_of};
 use super::outside::{Outside, record_name};
 use super::shelf::Bundle;
 use crate::model::ca::{CaFact, CaRequest};
@@ -66,7 +66,7 @@ impl Outside {
     fn showing(&self, answer: &Answer, now: Timestamp) -> Showing {
         let mut shown = Showing::default();
         let Some(place) = &answer.place else { return shown };
-        let text = format!("{}.{}", answer.token, answer.thumbprint);
+        let text = text_of(answer);
         for (name, server) in &self.dns.servers {
             if !place.servers.contains(&server.address) {
                 continue;

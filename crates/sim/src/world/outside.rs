@@ -75,7 +75,7 @@ impl Outside {
     pub fn settle(&mut self, issuer: &Name, effect: CaEffect, now: Timestamp) {
         match effect {
             CaEffect::Validate(validation) => {
-                let verdict = self.validate(&validation, now);
+                let verdict = self.validate(issuer, &validation, now);
                 if let Some(ca) = self.cas.get_mut(issuer) {
                     ca.verdict(validation.authorization, verdict, now);
                 }
@@ -88,7 +88,12 @@ impl Outside {
         }
     }
 
-    fn validate(&self, validation: &Validation, now: Timestamp) -> Result<(), Problem> {
+    fn validate(
+        &self,
+        issuer: &Name,
+        validation: &Validation,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
         let is_dark = self.dark_names.contains(&validation.identifier);
         match validation.kind {
             ChallengeKind::Dns01 | ChallengeKind::DnsAccount01 => {
@@ -96,6 +101,13 @@ impl Outside {
                 let name = record_name(kind, &validation.identifier, account);
                 let found = self.dns.resolve(&name, Kind::Txt, now);
                 verdict::dns01(&name, &validation.key_authorization(), &found)
+            }
+            ChallengeKind::DnsPersist01 => {
+                let (kind, account) = (&validation.kind, &validation.account);
+                let name = record_name(kind, &validation.identifier, account);
+                let found = self.dns.resolve(&name, Kind::Txt, now);
+                let identities = self.cas.get(issuer).map(|ca| &*ca.config.caa_identities);
+                verdict::dns_persist01(validation, identities.unwrap_or_default(), &found)
             }
             ChallengeKind::TlsAlpn01 => {
                 let found = self.shaken(&validation.identifier, is_dark);
@@ -194,11 +206,17 @@ impl Outside {
 /// the end of its URL, and no digest.
 pub(super) fn record_name(kind: &ChallengeKind, identifier: &Identifier, account: &Url) -> String {
     let base = identifier.base();
-    if *kind == ChallengeKind::DnsAccount01 {
-        let label = account.0.rsplit('/').next().unwrap_or_default();
-        return format!("_{label}._acme-challenge.{base}");
+    match kind {
+        ChallengeKind::DnsAccount01 => {
+            let label = account.0.rsplit('/').next().unwrap_or_default();
+            format!("_{label}._acme-challenge.{base}")
+        }
+        ChallengeKind::DnsPersist01 => format!("_validation-persist.{base}"),
+        ChallengeKind::Http01
+        | ChallengeKind::Dns01
+        | ChallengeKind::TlsAlpn01
+        | ChallengeKind::Other(_) => format!("_acme-challenge.{base}"),
     }
-    format!("_acme-challenge.{base}")
 }
 
 impl Default for Outside {

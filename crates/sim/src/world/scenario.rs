@@ -66,7 +66,8 @@ impl Scenario {
 
     /// Declares a certificate whose names are answered for by `solver` and which is served at
     /// `targets`, each of which has two addresses for it. Besides `web` and `dns` there are `tls` for
-    /// tls-alpn-01 and `account` for dns-account-01, declared with the first that wants them.
+    /// tls-alpn-01, `account` for dns-account-01 and `standing` for dns-persist-01, declared with the
+    /// first that wants them.
     #[must_use]
     pub fn with(mut self, name: &str, names: &[&str], solver: &str, targets: &[&str]) -> Self {
         let name = Name::new(name);
@@ -76,12 +77,15 @@ impl Scenario {
         let further = match solver {
             "tls" => Some(ChallengeKind::TlsAlpn01),
             "account" => Some(ChallengeKind::DnsAccount01),
+            "standing" => Some(ChallengeKind::DnsPersist01),
             _ => None,
         };
         if let Some(kind) = further {
             self.intent.solvers.insert(Name::new(solver), spec_of(kind));
         }
-        for identifier in identifiers.iter().filter(|_| matches!(solver, "dns" | "account")) {
+        for identifier in
+            identifiers.iter().filter(|_| matches!(solver, "dns" | "account" | "standing"))
+        {
             self.add_zone(identifier);
         }
         for target in targets {
@@ -163,5 +167,6 @@ fn spec_of(kind: ChallengeKind) -> SolverSpec {
         kind,
         zones: Box::default(),
         visible_within: SignedDuration::from_mins(5),
+        by_hand: false,
     }
 }

@@ -103,6 +103,20 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
         token: "token".into(),
         thumbprint: "thumbprint".into(),
         place: None,
+        standing: None,
+    };
+    let account = perennial_core::words::Url::from("https://ca.test/acct/1");
+    let standing = perennial_core::words::Answer {
+        kind: perennial_core::words::ChallengeKind::DnsPersist01,
+        token: "".into(),
+        thumbprint: "".into(),
+        standing: Some(Box::new(perennial_core::words::Standing {
+            issuer: "ca.test".into(),
+            account_uri: account.0.clone(),
+            account,
+            wildcard: true,
+        })),
+        ..answer.clone()
     };
     let trouble = perennial_core::words::Failure {
         kind: perennial_core::words::FailureKind::Transient,
@@ -161,7 +175,8 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
         (stream.clone(), Event::LeafImported(Box::new(imported))),
         (stream.clone(), Event::LeafInherited(leaf)),
         (stream.clone(), Event::WithdrawalAbandoned(answer.clone())),
-        (stream.clone(), Event::AnswerGone(answer)),
+        (stream.clone(), Event::AnswerGone(answer.clone())),
+        (stream.clone(), Event::AnswerSpent(standing)),
         (issuer.clone(), Event::ValidationFailed(Box::new(failed))),
         (issuer.clone(), Event::ValidationPassed(ValidationPassed { identifier })),
         (issuer.clone(), Event::AccountConfirmed(Empty {})),

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::event::{Decoded, Event};
 use perennial_core::finding::Code;
+use perennial_core::record::Record;
 use perennial_core::words::{AuthorizationStatus, Identifier, after};
+use perennial_sim::model::dns::{Data, Kind};
 use perennial_sim::world::{Scenario, World};
 
 use crate::begin;
@@ -138,4 +140,55 @@ fn an_answer_named_by_the_account_is_put_up_and_taken_down_where_the_account_loo
     assert!(world.settle_until(after(begin(), SignedDuration::from_mins(30))));
     assert_eq!(have_had(&world, 1), 1);
     assert_eq!(world.outside.answers_up(world.now()), 0);
+}
+
+/// Returns the values of standing records at a name.
+fn standing(world: &World, name: &str) -> Vec<String> {
+    let found = world.outside.texts(&format!("_validation-persist.{name}"), world.now());
+    let text = |data: &Data| match data {
+        Data::Txt(text) => Some(text.to_string()),
+        _ => None,
+    };
+    found.data(Kind::Txt).filter_map(text).collect()
+}
+
+fn presented(world: &World) -> usize {
+    let is_present =
+        |record: &&Record| &*record.kind == "act.started" && record.body.contains("\"present\"");
+    world.records().iter().filter(is_present).count()
+}
+
+#[test]
+fn a_record_that_stays_is_put_up_once_and_goes_with_the_last_that_needs_it() {
+    let scenario = Scenario::new(1, begin());
+    let scenario = scenario.with("shop", &["shop.test", "*.shop.test"], "standing", &["web1"]);
+    let scenario =
+        scenario.with("other", &["shop.test", "*.shop.test", "own.test"], "standing", &["web1"]);
+    let mut fewer = scenario.intent.clone();
+    let mut world = World::new(1, scenario);
+    assert!(world.settle_until(after(begin(), SignedDuration::from_mins(30))));
+    let up = standing(&world, "shop.test");
+    let [record] = up.as_slice() else { panic!("{up:?}") };
+    assert!(record.starts_with("ca.sandbox.test; accounturi=https://ca.test/acct/"), "{record}");
+    assert!(record.ends_with("; policy=wildcard"), "{record}");
+    let before = presented(&world);
+    // A renewal later it is there, and nothing was written.
+    world.run_until(after(begin(), hours(24 * 75)));
+    assert_eq!((have_had(&world, 2), presented(&world)), (2, before));
+
+    // What one certificate needs no more, the other may.
+    let other = fewer.certificates.get_mut(&"other".into()).unwrap();
+    let own = Identifier::new("own.test").unwrap();
+    other.identifiers = [own.clone()].into();
+    other.endpoints = other.endpoints.iter().filter(|e| e.server_name == own).cloned().collect();
+    world.declare(fewer.clone());
+    world.run_for(hours(1));
+    assert_eq!(standing(&world, "shop.test"), up);
+    let shop = fewer.certificates.get_mut(&"shop".into()).unwrap();
+    shop.solvers = ["dns".into()].into();
+    world.declare(fewer);
+    world.run_for(hours(1));
+    assert_eq!(standing(&world, "shop.test"), Vec::<String>::new());
+    assert_eq!(standing(&world, "own.test").len(), 1);
+    assert!(world.checks.violations.is_empty(), "{:#?}", world.checks.violations);
 }

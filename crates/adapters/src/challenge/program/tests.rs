@@ -36,6 +36,7 @@ fn answer(kind: ChallengeKind, domain: &str) -> Answer {
         token: "t".repeat(43).into(),
         thumbprint: "p".repeat(43).into(),
         place: (kind == ChallengeKind::Dns01).then_some(place),
+        standing: None,
         kind,
     }
 }

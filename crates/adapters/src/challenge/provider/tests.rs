@@ -30,6 +30,7 @@ fn answer(token: &str, servers: &[std::net::SocketAddr]) -> Answer {
             zone: "example.org".into(),
             servers: servers.into(),
         }),
+        standing: None,
     }
 }
 

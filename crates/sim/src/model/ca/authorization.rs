@@ -9,7 +9,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::words::{
     AuthorizationFacts, AuthorizationStatus, ChallengeFacts, ChallengeKind, ChallengeStatus,
-    Identifier, Problem, Url, after,
+    Identifier, Persist, Problem, Url, after,
 };
 
 use super::Ca;
@@ -287,7 +287,10 @@ impl Ca {
         let (wildcard, ip) = (found.identifier.is_wildcard(), found.identifier.is_ip());
         self.config.challenges.iter().filter(move |kind| match kind {
             ChallengeKind::Http01 | ChallengeKind::TlsAlpn01 => !wildcard,
-            ChallengeKind::Dns01 | ChallengeKind::DnsAccount01 | ChallengeKind::Other(_) => !ip,
+            ChallengeKind::Dns01
+            | ChallengeKind::DnsAccount01
+            | ChallengeKind::DnsPersist01
+            | ChallengeKind::Other(_) => !ip,
         })
     }
 
@@ -320,11 +323,17 @@ impl Ca {
         kind: &ChallengeKind,
     ) -> ChallengeFacts {
         let (status, error) = found.state.of_challenge(kind);
-        let tokenless = matches!(kind, ChallengeKind::Other(_));
+        let is_standing = *kind == ChallengeKind::DnsPersist01;
+        let tokenless = is_standing || matches!(kind, ChallengeKind::Other(_));
+        let persist = is_standing.then(|| {
+            let account_uri = Some(self.account_url(found.account).0);
+            Persist::new(self.config.caa_identities.clone(), account_uri).map(Box::new)
+        });
         ChallengeFacts {
             url: self.url("chall", &format!("{}/{}", id.0, kind.as_str())),
             kind: kind.clone(),
             token: (!tokenless).then(|| found.token.clone()),
+            persist: persist.flatten(),
             status,
             error,
         }

@@ -182,6 +182,7 @@ impl CaConfig {
                 ChallengeKind::Dns01,
                 ChallengeKind::TlsAlpn01,
                 ChallengeKind::DnsAccount01,
+                ChallengeKind::DnsPersist01,
             ]),
             forbidden: Box::new([]),
             pre_approved: false,

@@ -503,7 +503,10 @@ fn a_wildcard_is_proven_in_dns_alone_and_an_address_never() {
             format!("{} {} {}", facts.identifier, facts.wildcard, kinds.join(","))
         })
         .collect();
-    assert_eq!(kinds, ["a.test true dns-01,dns-account-01", "192.0.2.1 false http-01,tls-alpn-01"]);
+    assert_eq!(
+        kinds,
+        ["a.test true dns-01,dns-account-01,dns-persist-01", "192.0.2.1 false http-01,tls-alpn-01"]
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Looking things up is the surroundings' work; judging is done here, once, for the sandbox and the
 //! simulator alike.
 
-use perennial_core::words::{ChallengeKind, Identifier, Problem, Url};
+use perennial_core::words::{ChallengeKind, Identifier, Problem, Standing, Url};
 
 use super::message::Validation;
 use super::problem::{problem, unauthorized};
@@ -103,6 +103,38 @@ pub fn http01(validation: &Validation, found: &Fetched) -> Result<(), Problem> {
             Err(unauthorized(detail))
         }
     }
+}
+
+/// Judges what was found at the record's name of a dns-persist-01 challenge. A CA here is known by the
+/// first of its `issuers`.
+///
+/// # Errors
+///
+/// Returns the problem that the challenge then shows.
+///
+/// Source: draft-ietf-acme-dns-persist-01 section 4.
+pub fn dns_persist01(
+    validation: &Validation,
+    issuers: &[Box<str>],
+    found: &Lookup,
+) -> Result<(), Problem> {
+    let name = format!("_validation-persist.{}", validation.identifier.base());
+    looked_up(found, "TXT", &name)?;
+    let wanted = issuers.iter().map(|issuer| Standing {
+        issuer: issuer.clone(),
+        account_uri: validation.account.0.clone(),
+        account: validation.account.clone(),
+        wildcard: validation.identifier.is_wildcard(),
+    });
+    let wanted: Vec<Standing> = wanted.collect();
+    let mut texts = found.data(Kind::Txt).filter_map(|data| match data {
+        Data::Txt(text) => Some(&**text),
+        _ => None,
+    });
+    if texts.any(|text| wanted.iter().any(|wanted| wanted.is_said_by(text))) {
+        return Ok(());
+    }
+    Err(unauthorized(format!("No valid TXT record found at {name}")))
 }
 
 /// What a tls-alpn-01 handshake met.
