@@ -18,8 +18,8 @@ use crate::record::Stream;
 use crate::words::{
     AccountFacts, Answer, AriCertId, AuthorizationFacts, Blame, BundleId, ChainFacts,
     ChallengeFacts, ChallengeKind, DirectoryFacts, Failure, FailureKind, Fingerprint, Identifier,
-    Installed, KeyAlgorithm, KeyFacts, Name, OrderFacts, Place, RenewalInfoFacts, Showing, Sight,
-    Slot, Url,
+    Installed, KeyAlgorithm, KeyFacts, Name, OrderFacts, Place, RenewalInfoFacts, RevocationReason,
+    Showing, Sight, Slot, Url,
 };
 
 /// Which act: the stream it belongs to and the version of its `act.started` record there.
@@ -78,6 +78,18 @@ pub enum ActKind {
         /// Whether the terms are agreed to.
         agreed: bool,
     },
+    /// Gives our account another key.
+    ChangeKey {
+        /// Which, by its present key.
+        account: AccountRef,
+        /// The slot of the next key.
+        key: Slot,
+    },
+    /// Ends our account for good.
+    EndAccount {
+        /// Which.
+        account: AccountRef,
+    },
     /// Creates an order.
     NewOrder {
         /// Where, and as whom.
@@ -120,6 +132,17 @@ pub enum ActKind {
         identifiers: Arc<[Identifier]>,
         /// With which key.
         key: Slot,
+    },
+    /// Has a leaf revoked; one that is revoked already is fine.
+    Revoke {
+        /// Where.
+        issuer: Name,
+        /// As whom; without one, by the leaf's own key.
+        account: Option<AccountRef>,
+        /// The leaf, with its key.
+        bundle: BundleId,
+        /// Why.
+        reason: RevocationReason,
     },
     /// Joins a fetched chain and the key of a slot to a bundle in the store.
     KeepBundle {
@@ -180,6 +203,8 @@ pub enum Fact {
     KeyDropped,
     /// The account as the CA has it.
     Account(AccountFacts),
+    /// The account has the next key.
+    KeyChanged,
     /// The order, from `NewOrder` and `Finalize`.
     Order(OrderFacts),
     /// The answer is up.
@@ -188,6 +213,8 @@ pub enum Fact {
     Responded(ChallengeFacts),
     /// The answer is down.
     Withdrawn,
+    /// The leaf is revoked.
+    Revoked,
     /// The bundle is durable.
     Kept(BundleId),
     /// The bundle is staged.
@@ -230,6 +257,13 @@ pub enum AskKind {
     Directory {
         /// Which CA.
         issuer: Name,
+    },
+    /// Which account a key has, if it has one.
+    Account {
+        /// Which CA.
+        issuer: Name,
+        /// The key's slot.
+        key: Slot,
     },
     /// How an order stands.
     Order {
@@ -302,6 +336,9 @@ impl AskKind {
             Self::Directory { issuer: own } => {
                 (issuer(own), format!("read the directory of {own}"))
             }
+            Self::Account { issuer: own, .. } => {
+                (issuer(own), format!("ask {own} for our account"))
+            }
             Self::Order { account, order } => (issuer(&account.issuer), format!("ask for {order}")),
             Self::Authorization { account, authorization } => {
                 (issuer(&account.issuer), format!("ask for {authorization}"))
@@ -345,6 +382,8 @@ impl AskKind {
 pub enum Reply {
     /// To `Directory`.
     Directory(DirectoryFacts),
+    /// To `Account`.
+    Account(Option<AccountFacts>),
     /// To `Order`.
     Order(OrderFacts),
     /// To `Authorization`.

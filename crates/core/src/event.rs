@@ -19,7 +19,7 @@ use crate::state::{Leaf, Saved, known_shape};
 use crate::words::{
     Answer, AriCertId, AuthorizationFacts, Blame, BundleId, ChainFacts, DirectoryFacts, Failure,
     Identifier, Installed, KeyFacts, LeafFacts, Name, Objection, OrderFacts, Permille, Place,
-    RenewalInfoFacts, Showing, Sight, Slot, Url,
+    RenewalInfoFacts, RevocationReason, Showing, Sight, Slot, Url,
 };
 
 macro_rules! events {
@@ -125,6 +125,14 @@ events! {
     AccountImported(AccountImported) = "account.imported",
     /// The CA says that it does not know our account.
     AccountLost(AccountLost) = "account.lost",
+    /// A person wants our account to have another key.
+    AccountKeyRequested(Empty) = "account.key-requested",
+    /// Which account a key has, asked for since it is not known which key ours has.
+    AccountHolderSeen(AccountHolderSeen) = "account.holder-seen",
+    /// Another key for our account was given up: the present one stays.
+    AccountKeyDropped(Empty) = "account.key-dropped",
+    /// A person wants our account ended.
+    AccountEndRequested(Empty) = "account.end-requested",
     /// A person has seen that our account has another URL than before.
     AccountConfirmed(Empty) = "account.confirmed",
     /// A new order was admitted; it was paid for from the issuer's budget.
@@ -197,6 +205,10 @@ events! {
     ChainOffered(Box<ChainOffered>) = "chain.offered",
     /// One of several chains was chosen.
     ChainChosen(ChainChosen) = "chain.chosen",
+    /// A person wants a leaf revoked.
+    RevocationRequested(RevocationRequested) = "revocation.requested",
+    /// A leaf that was to be revoked has ended by itself.
+    RevocationMoot(RevocationMoot) = "revocation.moot",
     /// A withdrawal that failed many times was given up: a person said so, or too many are owed.
     WithdrawalAbandoned(Answer) = "withdrawal.abandoned",
     /// An answer that could not be withdrawn, or was to stay, is seen to be gone.
@@ -363,6 +375,15 @@ pub struct AccountLost {
     pub url: Url,
 }
 
+/// Which account a key has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountHolderSeen {
+    /// The key's slot.
+    pub key: Slot,
+    /// The account's URL, if it has one.
+    pub url: Option<Url>,
+}
+
 /// A new order was paid for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OrderAdmitted {
@@ -433,6 +454,25 @@ pub struct RenewalInfoSeen {
     pub facts: RenewalInfoFacts,
     /// Our place in the window, drawn once for each window.
     pub spread: Permille,
+}
+
+/// A person wants a leaf revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevocationRequested {
+    /// Its number.
+    pub leaf: u32,
+    /// Why.
+    pub reason: RevocationReason,
+    /// Whether that does not wait until its replacement is seen.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub at_once: bool,
+}
+
+/// A leaf that was to be revoked has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevocationMoot {
+    /// Its number.
+    pub leaf: u32,
 }
 
 /// A person confirmed a leaf.

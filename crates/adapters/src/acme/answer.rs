@@ -28,15 +28,18 @@ pub(super) type Unreadable = String;
 /// Its address is what matters, and stands in the header; CAs that find an old account for the key
 /// have been seen to send no body.
 pub(super) fn account(answer: &Response) -> Result<AccountFacts, Unreadable> {
-    let url = location(answer)?;
+    Ok(AccountFacts { url: location(answer)?, status: account_status(answer) })
+}
+
+/// Reads how an account stands.
+pub(super) fn account_status(answer: &Response) -> AccountStatus {
     let value = json::object(&answer.body).unwrap_or_default();
-    let status = match json::text(&value, "status") {
+    match json::text(&value, "status") {
         None | Some("valid") => AccountStatus::Valid,
         Some("deactivated") => AccountStatus::Deactivated,
         Some("revoked") => AccountStatus::Revoked,
         Some(_) => AccountStatus::Unknown,
-    };
-    Ok(AccountFacts { url, status })
+    }
 }
 
 /// Reads the answer to a new order: its address stands in the header.

@@ -17,6 +17,9 @@ impl Client {
             ActKind::Finalize { identifiers, .. } => {
                 format!("finalize the order for {}", names(identifiers))
             }
+            ActKind::ChangeKey { .. } => "change the account's key".to_owned(),
+            ActKind::EndAccount { .. } => "end the account".to_owned(),
+            ActKind::Revoke { .. } => "revoke a leaf".to_owned(),
             ActKind::MakeKey { .. }
             | ActKind::DropKey { .. }
             | ActKind::Present { .. }
@@ -37,6 +40,7 @@ impl Client {
     pub(super) fn attempt_of_ask(&self, ask: &AskKind) -> Attempt<'_> {
         let text = match ask {
             AskKind::Directory { .. } => "read the directory",
+            AskKind::Account { .. } => "find the account",
             AskKind::Order { .. } => "look at the order",
             AskKind::Authorization { .. } => "look at the authorization",
             AskKind::Chain { .. } => "fetch the chain",

@@ -56,12 +56,29 @@ pub(super) enum Step {
     Chain,
     /// Getting renewal information.
     RenewalInfo,
+    /// Having a leaf revoked.
+    Revoke,
+    /// Finding the account that a key has.
+    Account,
+    /// Giving an account another key.
+    ChangeKey,
+    /// Ending an account.
+    EndAccount,
 }
 
 impl Step {
     /// Returns whether this step changes something at the CA.
     const fn is_act(self) -> bool {
-        matches!(self, Self::NewAccount | Self::NewOrder | Self::Respond | Self::Finalize)
+        matches!(
+            self,
+            Self::NewAccount
+                | Self::NewOrder
+                | Self::Respond
+                | Self::Finalize
+                | Self::Revoke
+                | Self::ChangeKey
+                | Self::EndAccount
+        )
     }
 
     /// Returns whether nothing was begun before this step.

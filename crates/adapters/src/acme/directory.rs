@@ -17,6 +17,10 @@ pub(super) struct Directory {
     pub(super) new_account: Url,
     /// Where orders are made.
     pub(super) new_order: Url,
+    /// Where an account is given another key, if it is offered.
+    pub(super) key_change: Option<Url>,
+    /// Where leaves are revoked, if it is offered.
+    pub(super) revoke_cert: Option<Url>,
     /// Below which renewal information lies, if it is offered.
     pub(super) renewal_info: Option<Url>,
     /// What core learns.
@@ -41,6 +45,8 @@ impl Directory {
             new_nonce: needed("newNonce")?,
             new_account: needed("newAccount")?,
             new_order: needed("newOrder")?,
+            key_change: json::url(answer, &value, "keyChange"),
+            revoke_cert: json::url(answer, &value, "revokeCert"),
             facts: facts(answer, meta, renewal_info.is_some()),
             renewal_info,
         })

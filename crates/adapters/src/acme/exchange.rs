@@ -136,8 +136,10 @@ impl Client {
 
     /// Makes a refusal of an answer, and forgets the directory if the CA may have moved.
     fn refusal(&self, step: Step, answer: Response) -> Stopped {
-        let listed =
-            matches!(step, Step::Nonce | Step::NewAccount | Step::NewOrder | Step::RenewalInfo);
+        let listed = matches!(
+            step,
+            Step::Nonce | Step::NewAccount | Step::NewOrder | Step::RenewalInfo | Step::Revoke
+        );
         if listed && matches!(answer.status, 301..=308 | 404 | 405 | 410) {
             self.keep_directory(None);
         }
@@ -175,7 +177,11 @@ const fn expected(step: Step) -> (&'static str, usize) {
         | Step::Finalize
         | Step::Order
         | Step::Authorization
-        | Step::RenewalInfo => (JSON, MAX_JSON),
+        | Step::RenewalInfo
+        | Step::Account
+        | Step::ChangeKey
+        | Step::EndAccount
+        | Step::Revoke => (JSON, MAX_JSON),
     }
 }
 

@@ -65,6 +65,23 @@ pub(super) fn sign(
     Ok(json(&jws).into_bytes())
 }
 
+/// Signs as the next key of an account: without a nonce, which the request around it has.
+///
+/// # Errors
+///
+/// Returns why the key cannot sign.
+//= https://www.rfc-editor.org/rfc/rfc8555#section-7.3.5
+pub(super) fn agree(key: &KeyPair, url: &Url, payload: &str) -> Result<Jws, KeyError> {
+    let protected = Protected {
+        alg: key.jws_algorithm(),
+        nonce: None,
+        url: &url.0,
+        kid: None,
+        jwk: Some(key.jwk()),
+    };
+    seal(&protected, payload.as_bytes(), |input| key.sign_jws(input))
+}
+
 /// Binds an account key to an account that the CA knows by other means.
 ///
 //= https://www.rfc-editor.org/rfc/rfc8555#section-7.3.4

@@ -16,10 +16,9 @@
 //! What a crash leaves behind: nothing here. Keys are made elsewhere and durable before the CA hears
 //! of them; an answer that was lost is `Unknown`, and core asks.
 //!
-//! Deliberately absent, for now: revocation, key change.
-//!
 //! Source: RFC 8555, RFC 8738, RFC 9773, draft-ietf-acme-profiles.
 
+mod account;
 mod answer;
 mod attempt;
 mod classify;
@@ -35,6 +34,7 @@ mod nonce;
 mod problem;
 mod request;
 mod retry_after;
+mod revoke;
 #[cfg(test)]
 mod testing;
 
@@ -43,8 +43,8 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use perennial_core::action::{AccountRef, ActKind, AskKind, Fact, Outcome, Reply};
 use perennial_core::words::{
-    AccountFacts, AriCertId, AuthorizationFacts, ChainFacts, ChallengeFacts, ChallengeKind,
-    Failure, Identifier, Name, OrderFacts, RenewalInfoFacts, Slot, Url,
+    AriCertId, AuthorizationFacts, ChainFacts, ChallengeFacts, ChallengeKind, Failure, Identifier,
+    Name, OrderFacts, RenewalInfoFacts, Slot, Url,
 };
 use perennial_wire::clock::Clock;
 use perennial_wire::http::Http;
@@ -57,7 +57,6 @@ pub use eab::{Eab, EabError};
 use classify::{Attempt, Step, Trouble, classify};
 use directory::Directory;
 use exchange::Stopped;
-use jws::Signer;
 
 /// Which CA, and how we are known there.
 #[derive(Clone, Debug)]
@@ -91,7 +90,7 @@ impl Client {
         Self { settings, http, shelf, clock, directory, nonces }
     }
 
-    /// Performs an act: `NewAccount`, `NewOrder`, `Respond` or `Finalize`.
+    /// Performs an act: what concerns our account, `NewOrder`, `Respond`, `Finalize` or `Revoke`.
     ///
     /// The outcome is `Unknown` if the request may have reached the CA and its answer was lost or
     /// cannot be read.
@@ -111,6 +110,14 @@ impl Client {
             ActKind::Finalize { account, finalize, order, identifiers, key } => {
                 self.finalize(account, finalize, order, identifiers, key).await.map(Fact::Order)
             }
+            ActKind::ChangeKey { account, key } => {
+                self.change_key(account, key).await.map(|()| Fact::KeyChanged)
+            }
+            ActKind::EndAccount { account } => self.end_account(account).await.map(Fact::Account),
+            ActKind::Revoke { issuer, account, bundle, reason } => self
+                .revoke(issuer, account.as_ref(), *bundle, *reason)
+                .await
+                .map(|()| Fact::Revoked),
             ActKind::MakeKey { .. }
             | ActKind::DropKey { .. }
             | ActKind::Present { .. }
@@ -126,7 +133,7 @@ impl Client {
         }
     }
 
-    /// Asks: `Directory`, `Order`, `Authorization`, `Chain` or `RenewalInfo`.
+    /// Asks: `Directory`, `Account`, `Order`, `Authorization`, `Chain` or `RenewalInfo`.
     ///
     /// The bytes of a chain are on the shelf before the reply is given.
     pub async fn ask(&self, ask: &AskKind) -> Reply {
@@ -134,6 +141,9 @@ impl Client {
         let told = match ask {
             AskKind::Directory { issuer } => {
                 self.ask_directory(issuer).await.map(|d| Reply::Directory(d.facts.clone()))
+            }
+            AskKind::Account { issuer, key } => {
+                self.account_of(issuer, key).await.map(Reply::Account)
             }
             AskKind::Order { account, order } => self.order(account, order).await.map(Reply::Order),
             AskKind::Authorization { account, authorization } => {
@@ -165,28 +175,6 @@ impl Client {
 
 /// The acts.
 impl Client {
-    async fn new_account(
-        &self,
-        issuer: &Name,
-        key: &Slot,
-        contact: &[Box<str>],
-        eab: bool,
-        agreed: bool,
-    ) -> Result<AccountFacts, Stopped> {
-        const STEP: Step = Step::NewAccount;
-        self.must_be_ours(STEP, issuer)?;
-        let key = self.key(STEP, key)?;
-        let url = self.directory().await?.new_account.clone();
-        let binding = match (&self.settings.eab, eab) {
-            (Some(eab), true) => Some(jws::bind(&key, eab.key(), eab.kid(), &url)),
-            (None, true) => return Err(Stopped::ours(STEP, NO_EAB)),
-            (_, false) => None,
-        };
-        let payload = request::new_account(agreed, contact, binding);
-        let answer = self.post(STEP, &key, Signer::Stranger, &url, &payload).await?;
-        answer::account(&answer).map_err(Stopped::unreadable(STEP))
-    }
-
     async fn new_order(
         &self,
         account: &AccountRef,

@@ -1,10 +1,10 @@
 //! What is asked of a CA: payloads, before they are signed.
 //!
-//! Source: RFC 8555 sections 7.3, 7.4, 7.5.1, RFC 8738, RFC 9773 section 5,
+//! Source: RFC 8555 sections 7.3, 7.4, 7.5.1, 7.6, RFC 8738, RFC 9773 section 5,
 //! draft-ietf-acme-profiles.
 
-use perennial_core::words::{AriCertId, Identifier, Url};
-use perennial_wire::key::base64url;
+use perennial_core::words::{AriCertId, Identifier, RevocationReason, Url};
+use perennial_wire::key::{Jwk, base64url};
 use serde::Serialize;
 
 use super::jws::{Jws, json};
@@ -70,6 +70,39 @@ pub(super) fn finalize(csr: &[u8]) -> String {
     json(&Finalize { csr: base64url(csr) })
 }
 
+#[derive(Serialize)]
+struct Revoke {
+    certificate: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<u8>,
+}
+
+/// Writes what revokes a leaf, given in DER.
+pub(super) fn revoke(leaf: &[u8], reason: RevocationReason) -> String {
+    json(&Revoke { certificate: base64url(leaf), reason: reason.code() })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct KeyChange<'a> {
+    account: &'a str,
+    old_key: &'a Jwk,
+}
+
+/// Writes what the next key of an account agrees to.
+//= https://www.rfc-editor.org/rfc/rfc8555#section-7.3.5
+pub(super) fn key_change(account: &Url, present: &Jwk) -> String {
+    json(&KeyChange { account: &account.0, old_key: present })
+}
+
+/// What asks for the account that a key has, without making one.
+//= https://www.rfc-editor.org/rfc/rfc8555#section-7.3.1
+pub(super) const EXISTING_ACCOUNT: &str = r#"{"onlyReturnExisting":true}"#;
+
+/// What ends an account.
+//= https://www.rfc-editor.org/rfc/rfc8555#section-7.3.6
+pub(super) const END_ACCOUNT: &str = r#"{"status":"deactivated"}"#;
+
 /// What tells the CA that an answer is up: every known type of challenge takes an empty object.
 pub(super) const RESPOND: &str = "{}";
 
@@ -96,6 +129,14 @@ mod tests {
         let with = new_order(&ids[..1], Some("shortlived"), Some(&AriCertId("a.b".into())));
         let expected = r#"{"identifiers":[{"type":"dns","value":"*.example.org"}],"profile":"shortlived","replaces":"a.b"}"#;
         assert_eq!(with, expected);
+    }
+
+    #[test]
+    fn a_reason_that_is_none_is_not_sent() {
+        let expected = r#"{"certificate":"AQID","reason":1}"#;
+        assert_eq!(revoke(&[1, 2, 3], RevocationReason::KeyCompromise), expected);
+        let expected = r#"{"certificate":"AQID"}"#;
+        assert_eq!(revoke(&[1, 2, 3], RevocationReason::Unspecified), expected);
     }
 
     #[test]

@@ -100,7 +100,7 @@ pub(super) fn advance(
                 step.advance(decision);
             }
         }
-        Stage::Fetched(leaf) => match gate(running, leaf, cx.now) {
+        Stage::Fetched(leaf) => match gate(certificate, running, leaf, cx.now) {
             Err(failure) => end(cx, name, decision, failure),
             Ok(()) => {
                 let kept = running.alternate.unwrap_or(leaf.fingerprint);

@@ -1,7 +1,8 @@
 //! Whether a certificate is to be renewed now, and why.
 //!
 //! First comes what is missing: no valid leaf, names that the leaf lacks, a target that has
-//! nothing and that nothing we hold could fill. Then a person's wish, and a leaf that is revoked.
+//! nothing and that nothing we hold could fill. Then a person's wish, also that the leaf be revoked,
+//! and a leaf that is revoked.
 //! Then the CA's suggestion or the schedule. After a failed attempt the retry table speaks as well.
 //!
 //! Complications, and how each is met:
@@ -28,7 +29,7 @@ use crate::state::{
     Certificate, Deployment, Found, ISSUED_LATELY, Issuer, Leaf, Rest, State, set_of,
 };
 use crate::words::time::after;
-use crate::words::{Name, Permille, Validity};
+use crate::words::{Name, Permille, RevocationReason, Validity};
 
 /// When renewal is due, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,11 @@ pub fn due(certificate: &Certificate) -> Due {
     };
     if let Some(at) = certificate.uncovered_since(leaf) {
         return Due { at, reason: Reason::NamesChanged };
+    }
+    if let Some(revoking) = certificate.revoking_newest() {
+        let is_urgent = revoking.at_once || revoking.reason == RevocationReason::KeyCompromise;
+        let reason = if is_urgent { Reason::Revoked } else { Reason::Requested };
+        return Due { at: revoking.since, reason };
     }
     if let Some(at) = certificate.requested_at {
         return Due { at, reason: Reason::Requested };
@@ -117,7 +123,8 @@ const IN_RESERVE_EVERY: SignedDuration = SignedDuration::from_hours(12);
 /// one does not wait.
 #[must_use]
 pub fn held_until(certificate: &Certificate) -> Option<Timestamp> {
-    if certificate.issued.is_empty() || certificate.requested_at.is_some() {
+    let is_wanted = certificate.requested_at.is_some() || certificate.revoking_newest().is_some();
+    if certificate.issued.is_empty() || is_wanted {
         return None;
     }
     let set = set_of(&certificate.spec.identifiers);
@@ -188,12 +195,14 @@ fn is_hurried(certificate: &Certificate, suggested: Due) -> bool {
     after(suggested.at, a_tenth) < scheduled
 }
 
-/// Returns the first declared issuer that is allowed.
+/// Returns the first declared issuer that is allowed, and at which a person has not ended our account.
 fn choose_issuer<'a>(
     cx: &Context<'a>,
     certificate: &'a Certificate,
 ) -> Option<(&'a Name, &'a Issuer)> {
-    certificate.spec.issuers.iter().find_map(|name| Some((name, cx.state.issuers.get(name)?)))
+    let known = |name: &'a Name| Some((name, cx.state.issuers.get(name)?));
+    let mut known = certificate.spec.issuers.iter().filter_map(known);
+    known.find(|(_, issuer)| issuer.ended.is_none())
 }
 
 /// Returns what the new order replaces, for CAs that take renewal information: a leaf of their own

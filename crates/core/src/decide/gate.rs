@@ -1,6 +1,6 @@
 //! The gate: what a new leaf must be before it is kept.
 //!
-//! Hard conditions: it is for every name that was ordered, it certifies our key, it is valid now,
+//! Hard conditions: it is for every name that was ordered, it certifies our key and no compromised one, it is valid now,
 //! it may serve TLS, and each certificate of its chain is signed by the next. A leaf that fails one is never written anywhere.
 
 use alloc::boxed::Box;
@@ -9,7 +9,7 @@ use alloc::string::{String, ToString};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::state::Running;
+use crate::state::{Certificate, Running};
 use crate::words::time::after;
 use crate::words::{Blame, Failure, FailureKind, LeafFacts};
 
@@ -21,8 +21,13 @@ const SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// # Errors
 ///
 /// Returns what is wrong with it, blaming the issuer.
-pub fn gate(running: &Running, leaf: &LeafFacts, now: Timestamp) -> Result<(), Failure> {
-    let Some(wrong) = what_is_wrong(running, leaf, now) else { return Ok(()) };
+pub fn gate(
+    certificate: &Certificate,
+    running: &Running,
+    leaf: &LeafFacts,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let Some(wrong) = what_is_wrong(certificate, running, leaf, now) else { return Ok(()) };
     Err(Failure {
         kind: FailureKind::Refused,
         blame: Blame::Issuer(running.plan.issuer.clone()),
@@ -32,13 +37,21 @@ pub fn gate(running: &Running, leaf: &LeafFacts, now: Timestamp) -> Result<(), F
     })
 }
 
-fn what_is_wrong(running: &Running, leaf: &LeafFacts, now: Timestamp) -> Option<String> {
+fn what_is_wrong(
+    certificate: &Certificate,
+    running: &Running,
+    leaf: &LeafFacts,
+    now: Timestamp,
+) -> Option<String> {
     let missing = running.plan.identifiers.iter().find(|wanted| !leaf.covers(wanted));
     if let Some(missing) = missing {
         return Some(format!("it is not for `{missing}`"));
     }
     if running.key.as_ref().map(|key| key.id) != Some(leaf.key) {
         return Some("it certifies another key".to_string());
+    }
+    if certificate.is_compromised(leaf.key) {
+        return Some("it certifies a key that others may know".to_string());
     }
     if !leaf.validity.contains(now) && !leaf.validity.contains(after(now, SKEW)) {
         let validity = leaf.validity;

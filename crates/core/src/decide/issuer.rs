@@ -8,10 +8,10 @@
 use jiff::SignedDuration;
 
 use super::attempt::EXCHANGE_WITHIN;
-use super::{Context, Decision, Lane, retry};
+use super::{Context, Decision, Lane, account_key, retry};
 use crate::action::{ActKind, AskKind};
 use crate::finding;
-use crate::state::{Account, Issuer, account_slot};
+use crate::state::{Account, Issuer};
 use crate::words::Name;
 
 /// How often the directory is read.
@@ -50,9 +50,14 @@ fn account(cx: &Context<'_>, name: &Name, issuer: &Issuer, decision: &mut Decisi
         return decision.wake(later);
     }
     match &issuer.account {
-        Account::Ready { .. } => {}
+        Account::Ready { .. } if issuer.ended.is_some() => {}
+        Account::Ready { .. } => {
+            if let Some(account) = issuer.account_ref(name) {
+                account_key::decide(cx, (name, issuer), account, decision);
+            }
+        }
         Account::Absent => {
-            let (slot, algorithm) = (account_slot(name), issuer.spec.account_key);
+            let (slot, algorithm) = (issuer.slot(name), issuer.spec.account_key);
             decision.want(Lane::Local, ActKind::MakeKey { slot, algorithm }, EXCHANGE_WITHIN);
         }
         Account::Keyed { .. } => register(name, issuer, decision),
@@ -67,7 +72,7 @@ fn register(name: &Name, issuer: &Issuer, decision: &mut Decision) {
     }
     let act = ActKind::NewAccount {
         issuer: name.clone(),
-        key: account_slot(name),
+        key: issuer.slot(name),
         contact: issuer.spec.contact.clone(),
         eab: issuer.spec.eab,
         agreed: issuer.spec.agreed,

@@ -35,11 +35,14 @@ impl Lane {
             ActKind::MakeKey { .. } | ActKind::DropKey { .. } | ActKind::KeepBundle { .. } => {
                 Self::Local
             }
-            ActKind::NewAccount { issuer, .. } => Self::Issuer(issuer.clone()),
-            ActKind::NewOrder { account, .. } => Self::Orders(account.issuer.clone()),
-            ActKind::Respond { account, .. } | ActKind::Finalize { account, .. } => {
-                Self::Issuer(account.issuer.clone())
+            ActKind::NewAccount { issuer, .. } | ActKind::Revoke { issuer, .. } => {
+                Self::Issuer(issuer.clone())
             }
+            ActKind::NewOrder { account, .. } => Self::Orders(account.issuer.clone()),
+            ActKind::Respond { account, .. }
+            | ActKind::Finalize { account, .. }
+            | ActKind::ChangeKey { account, .. }
+            | ActKind::EndAccount { account } => Self::Issuer(account.issuer.clone()),
             ActKind::Present { answer } | ActKind::Withdraw { answer } => {
                 Self::Solver(answer.solver.clone())
             }

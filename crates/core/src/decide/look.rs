@@ -180,6 +180,7 @@ pub(super) fn adopt(cx: &Context<'_>, certificate: &Certificate) -> Option<Event
             && facts.ends_at() > cx.now
             && facts.for_servers
             && certificate.covers_all(facts)
+            && !certificate.is_compromised(facts.key)
             && !is_refused_by_clients(certificate, facts)
             && own.is_none_or(|own| issued_at(&own.facts) < issued_at(facts))
     };

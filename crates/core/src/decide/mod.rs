@@ -12,6 +12,7 @@
 //!
 //! The parent branches, the leaves run straight: [`certificate`] shows the whole of it.
 
+mod account_key;
 mod attempt;
 mod authorize;
 mod chain;
@@ -29,6 +30,7 @@ mod lane;
 mod look;
 mod renew;
 mod retry;
+mod revoke;
 mod runway;
 mod suggest;
 mod tie;
@@ -56,6 +58,7 @@ pub use lane::{Lane, Urgency};
 pub use look::LOOK_WITHIN;
 pub use renew::{RENEW_BY_PERCENT, renew_at};
 pub use retry::{next_attempt_at, target_at, within_attempt_at};
+pub use revoke::is_replaced;
 pub use runway::Runway;
 pub(crate) use tie::{Ties, is_other, newly_seen, ours};
 pub(crate) use withdraw::is_needed;
@@ -165,6 +168,7 @@ pub fn certificate(cx: &Context<'_>, name: &Name, certificate: &Certificate) -> 
         return observe(cx, name, certificate);
     }
     withdraw::decide(cx, name, certificate, &mut decision);
+    revoke::decide(cx, certificate, &mut decision);
     if !decision.events.is_empty() {
         return decision;
     }

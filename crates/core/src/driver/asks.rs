@@ -421,6 +421,7 @@ fn key(ask: &AskKind) -> u64 {
         AskKind::Authorization { authorization, .. } => hash.take(2, &authorization.0),
         AskKind::Chain { certificate, .. } => hash.take(3, &certificate.0),
         AskKind::RenewalInfo { leaf, .. } => hash.take(4, &leaf.0),
+        AskKind::Account { key, .. } => hash.take(10, &key.0),
         AskKind::Locate { identifier, .. } => hash.take(5, identifier.as_str()),
         AskKind::Look { answer } => {
             hash.take(6, &answer.token);

@@ -14,8 +14,8 @@ use super::{Driver, Subject, Work};
 use crate::action::{AccountRef, ActKind, AskKind, Outcome, Reply};
 use crate::decide::{is_needed, is_passing, newly_seen, refused, suffices};
 use crate::event::{
-    AccountLost, AnswerAwaited, AnswerShown, ChainOffered, Empty, EndpointSeen, Event, PlaceFound,
-    RenewalInfoSeen, TargetInspected, ValidationFailed, ValidationPassed,
+    AccountHolderSeen, AccountLost, AnswerAwaited, AnswerShown, ChainOffered, Empty, EndpointSeen,
+    Event, PlaceFound, RenewalInfoSeen, TargetInspected, ValidationFailed, ValidationPassed,
 };
 use crate::intent::{EndpointSpec, IssuerKind};
 use crate::record::{Stream, StreamKind};
@@ -48,17 +48,7 @@ impl Driver {
         self.blame_asked(work, ask, &reply);
         match subject {
             Subject::Instance => {}
-            Subject::Issuer(_) => {
-                if let Reply::Directory(facts) = reply {
-                    let known =
-                        self.state.issuers.get(&stream.name).and_then(|i| i.directory.as_ref());
-                    if known != Some(&facts) {
-                        self.append(work, stream, Event::DirectorySeen(facts));
-                        // Whether renewal information can be asked for is known only now.
-                        self.wake_all(work);
-                    }
-                }
-            }
+            Subject::Issuer(_) => self.hear_of_issuer(work, stream, ask, reply),
             Subject::Certificate(id) => {
                 let Some(certificate) = self.state.certificate(id) else { return };
                 for event in news(work, &self.state, certificate, &stream.name, ask, reply) {
@@ -70,6 +60,23 @@ impl Driver {
                     }
                 }
             }
+        }
+    }
+
+    fn hear_of_issuer(&mut self, work: &mut Work, stream: &Stream, ask: &AskKind, reply: Reply) {
+        let Some(issuer) = self.state.issuers.get(&stream.name) else { return };
+        match (ask, reply) {
+            (_, Reply::Directory(facts)) if issuer.directory.as_ref() != Some(&facts) => {
+                self.append(work, stream, Event::DirectorySeen(facts));
+                // Whether renewal information can be asked for is known only now.
+                self.wake_all(work);
+            }
+            (AskKind::Account { key, .. }, Reply::Account(found)) if issuer.changing.is_some() => {
+                let url = found.map(|facts| facts.url);
+                let seen = AccountHolderSeen { key: key.clone(), url };
+                self.append(work, stream, Event::AccountHolderSeen(seen));
+            }
+            _ => {}
         }
     }
 
@@ -117,7 +124,9 @@ impl Driver {
     /// Tells an issuer's stream what an ask showed of it.
     fn blame_asked(&mut self, work: &mut Work, ask: &AskKind, reply: &Reply) {
         let (issuer, account) = match ask {
-            AskKind::Directory { issuer } | AskKind::RenewalInfo { issuer, .. } => (issuer, None),
+            AskKind::Directory { issuer }
+            | AskKind::Account { issuer, .. }
+            | AskKind::RenewalInfo { issuer, .. } => (issuer, None),
             AskKind::Order { account, .. }
             | AskKind::Authorization { account, .. }
             | AskKind::Chain { account, .. } => (&account.issuer, Some(account)),
@@ -144,8 +153,11 @@ impl Driver {
     pub(super) fn blame_shared(&mut self, work: &mut Work, act: &ActKind, outcome: &Outcome) {
         let (issuer, account) = match act {
             ActKind::NewAccount { issuer, .. } => (issuer, None),
+            ActKind::Revoke { issuer, account, .. } => (issuer, account.as_ref()),
             ActKind::NewOrder { account, .. }
             | ActKind::Respond { account, .. }
+            | ActKind::ChangeKey { account, .. }
+            | ActKind::EndAccount { account }
             | ActKind::Finalize { account, .. } => (&account.issuer, Some(account)),
             _ => return,
         };

@@ -194,7 +194,8 @@ impl Gate {
                 None => Self::SHUT,
             },
             Lane::Orders(name) => match state.issuers.get(name) {
-                Some(issuer) if issuer.account_ref(name).is_some() => {
+                // While the account's key changes, an answer would be right for one key only.
+                Some(issuer) if issuer.changing.is_none() && issuer.account_ref(name).is_some() => {
                     open.for_issuer(issuer, now).within_budget(issuer)
                 }
                 _ => Self::SHUT,

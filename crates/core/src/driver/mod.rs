@@ -43,7 +43,10 @@ pub use removal::{Removal, removal};
 
 use crate::action::{Act, ActId, Ask, AskKind, Outcome, Reply};
 use crate::decide::{Context, Draw, to_confirm};
-use crate::event::{Ended, Event, InstanceTroubled, IntentRefused, LeafConfirmed, Started};
+use crate::event::{
+    Empty, Ended, Event, InstanceTroubled, IntentRefused, LeafConfirmed, RevocationRequested,
+    Started,
+};
 use crate::intent::Intent;
 use crate::record::{Batch, Receipt, Record, Stream, StreamKind};
 use crate::state::{CertificateId, Quarantine, State};
@@ -99,6 +102,24 @@ pub enum Input {
     Renew {
         /// Of which certificate.
         certificate: Name,
+    },
+    /// A person wants our account at an issuer to have another key.
+    ChangeKey {
+        /// At which.
+        issuer: Name,
+    },
+    /// A person wants our account at an issuer ended for good.
+    EndAccount {
+        /// At which.
+        issuer: Name,
+    },
+    /// A person wants the newest leaf revoked. Nothing comes of it if another one is the newest by
+    /// now, or if it is not ours.
+    Revoke {
+        /// Of which certificate.
+        certificate: Name,
+        /// Which leaf, why and when.
+        asked: RevocationRequested,
     },
     /// A person confirms a leaf that is held, or went ahead without: it goes to its targets whatever
     /// speaks against it. Nothing comes of it if another one is the newest by now, which nobody was
@@ -245,6 +266,13 @@ impl Driver {
                 self.append(&mut work, &Stream::instance(), troubled);
             }
             Input::Renew { certificate } => self.request(&mut work, certificate),
+            Input::ChangeKey { issuer } => {
+                self.wish(&mut work, issuer, Event::AccountKeyRequested(Empty {}));
+            }
+            Input::EndAccount { issuer } => {
+                self.wish(&mut work, issuer, Event::AccountEndRequested(Empty {}));
+            }
+            Input::Revoke { certificate, asked } => self.revoke(&mut work, certificate, asked),
             Input::Confirm { certificate, leaf } => self.confirm(&mut work, certificate, leaf),
             Input::Resume => self.resume(&mut work),
             Input::Troubled { .. } | Input::Time => {}
@@ -292,7 +320,25 @@ impl Driver {
     fn request(&mut self, work: &mut Work, certificate: Name) {
         let stream = Stream::new(StreamKind::Certificate, certificate);
         if self.state.id(&stream.name).is_some() {
-            self.append(work, &stream, Event::RenewalRequested(crate::event::Empty {}));
+            self.append(work, &stream, Event::RenewalRequested(Empty {}));
+        }
+    }
+
+    /// Records what a person wants of our account, if there is one.
+    fn wish(&mut self, work: &mut Work, issuer: Name, event: Event) {
+        let known = self.state.issuers.get(&issuer);
+        if known.is_some_and(|known| known.account_ref(&issuer).is_some()) {
+            self.append(work, &Stream::new(StreamKind::Issuer, issuer), event);
+        }
+    }
+
+    fn revoke(&mut self, work: &mut Work, certificate: Name, asked: RevocationRequested) {
+        let stream = Stream::new(StreamKind::Certificate, certificate);
+        let known = self.state.id(&stream.name).and_then(|id| self.state.certificate(id));
+        let Some(known) = known else { return };
+        let is_newest = known.to_revoke().is_some_and(|(leaf, ..)| leaf.number == asked.leaf);
+        if is_newest || known.revoking.iter().any(|own| own.number == asked.leaf) {
+            self.append(work, &stream, Event::RevocationRequested(asked));
         }
     }
 

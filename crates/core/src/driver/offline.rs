@@ -117,9 +117,12 @@ impl Offline {
             return Err(Left::Undeclared);
         }
         self.is_open(StreamKind::Issuer, issuer)?;
-        match self.loader.state().issuers.get(issuer).map(|issuer| &issuer.account) {
-            None | Some(Account::Absent) => Ok(account_slot(issuer)),
-            Some(Account::Keyed { .. } | Account::Ready { .. } | Account::Refused { .. }) => {
+        let Some(known) = self.loader.state().issuers.get(issuer) else {
+            return Ok(account_slot(issuer));
+        };
+        match &known.account {
+            Account::Absent => Ok(known.slot(issuer)),
+            Account::Keyed { .. } | Account::Ready { .. } | Account::Refused { .. } => {
                 Err(Left::HasAccount)
             }
         }

@@ -154,6 +154,9 @@ codes! {
     /// A record of this stream cannot be folded.
     JournalQuarantined = "journal.quarantined",
         "restore the store from a backup, or report this with the record named below";
+    /// A leaf is to be revoked and is not yet.
+    RevocationOwed = "revocation.owed",
+        "see what still shows it: perennial status CERTIFICATE; to revoke it before all is replaced: perennial revoke CERTIFICATE --now";
     /// A solver fails.
     SolverFailing = "solver.failing",
         "check the solver's credential and server";

@@ -48,6 +48,19 @@ pub fn of_issuer(cx: &Context<'_>, name: &Name, issuer: &Issuer, decision: &mut 
             evidence: trouble.failure.to_string().into(),
         });
     }
+    if let Some(at) = issuer.ended.filter(|_| issuer.declared) {
+        decision.findings.push(Finding {
+            code: Code::AccountRefused,
+            subject: name.as_str().into(),
+            severity: Severity::Warning,
+            blame: Some(Blame::Account(name.clone())),
+            evidence: format!(
+                "a person ended the account at {at}, and nothing is ordered there any more; without \
+                 the issuer in the file, and then with it again, another account is made"
+            )
+            .into(),
+        });
+    }
     match &issuer.account {
         Account::Refused { failure, failures, .. } => decision.findings.push(Finding {
             code: Code::AccountRefused,

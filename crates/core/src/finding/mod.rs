@@ -16,6 +16,7 @@ mod endpoint;
 mod hold;
 mod instance;
 mod issuer;
+mod revoke;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

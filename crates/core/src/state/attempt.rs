@@ -479,6 +479,9 @@ const fn is_of_attempt(act: &ActKind) -> bool {
         | ActKind::KeepBundle { .. } => true,
         ActKind::DropKey { .. }
         | ActKind::NewAccount { .. }
+        | ActKind::ChangeKey { .. }
+        | ActKind::EndAccount { .. }
+        | ActKind::Revoke { .. }
         | ActKind::Withdraw { .. }
         | ActKind::Stage { .. }
         | ActKind::Validate { .. }
@@ -513,6 +516,13 @@ pub(super) fn unanswered(act: &ActKind) -> Failure {
         ActKind::Finalize { account, .. } => {
             (Blame::Issuer(account.issuer.clone()), "finalize the order")
         }
+        ActKind::ChangeKey { account, .. } => {
+            (Blame::Issuer(account.issuer.clone()), "change the account's key")
+        }
+        ActKind::EndAccount { account } => {
+            (Blame::Issuer(account.issuer.clone()), "end the account")
+        }
+        ActKind::Revoke { issuer, .. } => (Blame::Issuer(issuer.clone()), "revoke a leaf"),
         ActKind::Present { answer } => (Blame::Solver(answer.solver.clone()), "present an answer"),
         ActKind::Withdraw { answer } => {
             (Blame::Solver(answer.solver.clone()), "withdraw an answer")

@@ -15,12 +15,13 @@ use super::few::Few;
 use super::history::History;
 use super::issued::{self, Issued};
 use super::laggard::{self, Laggard};
+use super::revoking::Revoking;
 use crate::action::{ActKind, Fact, Outcome};
 use crate::event::{Ended, EndpointSeen, Event, LeafImported, Reason, RenewalInfoSeen};
 use crate::intent::{CertificateSpec, KeyRotation, Serves};
 use crate::words::{
-    Answer, AriCertId, BundleId, Fingerprint, Identifier, LeafFacts, Name, Permille, SightState,
-    Slot, SuggestedWindow, Url,
+    Answer, AriCertId, BundleId, Fingerprint, Identifier, KeyId, LeafFacts, Name, Permille,
+    SightState, Slot, SuggestedWindow, Url,
 };
 
 /// A declared certificate; it lives through all its renewals.
@@ -84,6 +85,12 @@ pub struct Certificate {
     /// The number of the leaf that a person confirmed, whatever speaks against it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<u32>,
+    /// Leaves that a person wants revoked.
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub revoking: Few<Revoking>,
+    /// Keys that others know, or may: none is used again.
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub compromised: Few<KeyId>,
 }
 
 /// A leaf that is met and is not the newest one.
@@ -250,6 +257,8 @@ impl Certificate {
             predecessors: Few::new(),
             laggards: Few::new(),
             confirmed: None,
+            revoking: Few::new(),
+            compromised: Few::new(),
         };
         certificate.align(&[], &[]);
         certificate
@@ -266,7 +275,11 @@ impl Certificate {
                 Slot(alloc::format!("certificate/{name}/{number}").into())
             }
             KeyRotation::Reuse => {
-                let is_spent = self.revoked_since().is_some() || self.has_other_kind_of_key();
+                let newest = self.leaf.as_ref();
+                let is_compromised = newest.is_some_and(|leaf| self.is_compromised(leaf.facts.key));
+                let is_spent = is_compromised
+                    || self.revoked_since().is_some()
+                    || self.has_other_kind_of_key();
                 reused_slot(name, self.rekeyed.saturating_add(u32::from(is_spent)))
             }
         }
@@ -395,6 +408,8 @@ impl Certificate {
             Event::RenewalInfoSeen(seen) => self.hear(at, seen),
             Event::RenewalRequested(_) => self.requested_at = Some(at),
             Event::LeafConfirmed(confirmed) => self.confirm(confirmed.leaf),
+            Event::RevocationRequested(asked) => self.begin_revoking(at, asked),
+            Event::RevocationMoot(moot) => self.revoking.retain(|own| own.number != moot.leaf),
             Event::HoldOverruled(overruled) => {
                 let mut ledgers = self.targets.iter_mut();
                 if let Some(ledger) = ledgers.find(|ledger| ledger.target == overruled.target) {
@@ -489,6 +504,7 @@ impl Certificate {
             ActKind::KeepBundle { .. } => self.keep(at, outcome),
             ActKind::DropKey { slot } => self.settle_key(at, slot, end),
             ActKind::Withdraw { answer } => self.settle_withdrawal(at, answer, end),
+            ActKind::Revoke { bundle, .. } => self.settle_revocation(at, *bundle, act, end),
             ActKind::Stage { target, bundle, .. }
             | ActKind::Validate { target, bundle, .. }
             | ActKind::Activate { target, bundle, .. } => {

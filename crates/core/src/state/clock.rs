@@ -154,6 +154,7 @@ impl Issuer {
             back.until(retry_at, LEFT_ALONE_AT_MOST);
         }
         put_trouble_right(self.trouble.as_mut(), back);
+        back.moments(self.changing.iter_mut().map(|change| &mut change.since));
         back.moments(self.failing.iter_mut().map(|failing| &mut failing.at));
     }
 }
@@ -167,6 +168,10 @@ impl Certificate {
         back.moments(self.leaf.iter_mut().map(|leaf| &mut leaf.since));
         back.moments(self.late.iter_mut().map(|late| &mut late.since));
         back.moments(self.issued.iter_mut().map(|issued| &mut issued.at));
+        for own in self.revoking.iter_mut() {
+            back.moment(&mut own.since);
+            put_trouble_right(own.trouble.as_mut(), back);
+        }
         back.moments(self.laggards.iter_mut().map(|laggard| &mut laggard.at));
         back.moments(self.predecessors.iter_mut().filter_map(|known| known.hurried_at.as_mut()));
         back.moments(self.owed.iter_mut().filter_map(|owed| owed.failed_at.as_mut()));

@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::account_key::KeyChange;
 use super::deployment::Trouble;
 use super::failing::{self, Failing};
 use super::few::Few;
@@ -46,6 +47,26 @@ pub struct Issuer {
     /// When the last one that did showed it no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relisted_at: Option<Timestamp>,
+    /// How often our account was given another key; also numbers the key's slot.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub key_number: u32,
+    /// Another key that our account is to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changing: Option<Box<KeyChange>>,
+    /// The number of a key that is to be removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent_key: Option<u32>,
+    /// Whether a person wants our account ended.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub ending: bool,
+    /// When our account was ended for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes what it skips by reference")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Our account at an issuer.
@@ -211,7 +232,7 @@ fn closed_for(step: u16) -> SignedDuration {
     })
 }
 
-/// Returns the slot of the account key at an issuer.
+/// Returns the slot of the first account key at an issuer.
 #[must_use]
 pub fn account_slot(issuer: &Name) -> Slot {
     Slot(alloc::format!("account/{issuer}").into())
@@ -233,6 +254,11 @@ impl Issuer {
             failing: Few::new(),
             unlisted: None,
             relisted_at: None,
+            key_number: 0,
+            changing: None,
+            spent_key: None,
+            ending: false,
+            ended: None,
         }
     }
 
@@ -240,8 +266,9 @@ impl Issuer {
     #[must_use]
     pub fn account_ref(&self, name: &Name) -> Option<AccountRef> {
         match &self.account {
+            Account::Ready { .. } if self.ended.is_some() => None,
             Account::Ready { url, .. } => {
-                Some(AccountRef { issuer: name.clone(), url: url.clone(), key: account_slot(name) })
+                Some(AccountRef { issuer: name.clone(), url: url.clone(), key: self.slot(name) })
             }
             Account::Absent | Account::Keyed { .. } | Account::Refused { .. } => None,
         }
@@ -263,6 +290,9 @@ impl Issuer {
         let ended = self.history.fold(version, at, event);
         match event {
             Event::IssuerDeclared(spec) => {
+                if self.ended.is_some() && !self.declared {
+                    self.begin_anew();
+                }
                 if self.spec.directory != spec.directory {
                     self.move_to_another_ca();
                 }
@@ -272,6 +302,10 @@ impl Issuer {
             Event::Undeclared(_) => self.declared = false,
             Event::DirectorySeen(facts) => self.directory = Some(facts.clone()),
             Event::AccountConfirmed(_) => self.account.confirm(),
+            Event::AccountKeyRequested(_) => self.want_key(at),
+            Event::AccountKeyDropped(_) => self.drop_change(),
+            Event::AccountHolderSeen(seen) => self.see_holder(seen),
+            Event::AccountEndRequested(_) => self.ending = self.ended.is_none(),
             Event::RevocationUnknown(seen) => {
                 self.unlisted.clone_from(&seen.certificate);
                 self.relisted_at = seen.certificate.is_none().then_some(at);
@@ -291,6 +325,7 @@ impl Issuer {
                 if let Some(act) = ended {
                     self.note(at, &act, end);
                     self.account.conclude(at, &act, &end.outcome);
+                    self.conclude_key(at, &act, &end.outcome);
                 }
             }
             _ => {}
@@ -312,6 +347,12 @@ impl Issuer {
 }
 
 impl Issuer {
+    /// An account that was ended is not made again with the same key: its CA would refuse that.
+    fn begin_anew(&mut self) {
+        self.key_number = self.key_number.saturating_add(1);
+        (self.account, self.changing, self.ended) = (Account::Absent, None, None);
+    }
+
     /// Another directory is another CA: nothing that the former one said holds there, and our key
     /// is not known there yet.
     fn move_to_another_ca(&mut self) {
@@ -319,6 +360,7 @@ impl Issuer {
         self.health = Health::default();
         self.orders = OrderBudget::default();
         self.failing = Few::new();
+        (self.changing, self.ending, self.ended) = (None, false, None);
         self.account = match &self.account {
             Account::Absent => Account::Absent,
             Account::Keyed { key, .. }

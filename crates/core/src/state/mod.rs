@@ -1,5 +1,6 @@
 //! State: the fold of the journal. Everything here can be made again from the records.
 
+mod account_key;
 mod attempt;
 mod by_name;
 mod certificate;
@@ -18,6 +19,7 @@ mod issued;
 mod issuer;
 mod laggard;
 mod put_back;
+mod revoking;
 mod share;
 mod validating;
 
@@ -29,6 +31,7 @@ use alloc::vec::Vec;
 
 use jiff::Timestamp;
 
+pub use account_key::{KeyChange, Unsure};
 pub(crate) use attempt::POLLED_AT_LEAST_EVERY;
 pub use attempt::{
     AnswerState, Attempt, Authorization, LastFailure, Ordered, Rest, Running, Stage,
@@ -47,6 +50,7 @@ pub use instance::{Instance, Restored};
 pub use issued::{ISSUED_LATELY, Issued, set_of};
 pub use issuer::{Account, Health, Issuer, OrderBudget, account_slot};
 pub use laggard::Laggard;
+pub use revoking::Revoking;
 pub(crate) use validating::{AUTHORIZED_WITHIN, VALIDATED_WITHIN};
 
 use crate::event::Event;
@@ -282,11 +286,16 @@ impl State {
     #[must_use]
     pub fn in_use(&self) -> InUse {
         let mut used = InUse::default();
-        used.slots.extend(self.issuers.keys().map(account_slot));
+        for (name, issuer) in &self.issuers {
+            used.slots.insert(issuer.slot(name));
+            used.slots.extend(issuer.changing.as_ref().map(|_| issuer.next_slot(name)));
+            used.slots.extend(issuer.spent_slot(name));
+        }
         for (name, certificate) in &self.certificates {
             used.slots.insert(certificate.next_slot(name));
             used.slots.extend(certificate.spent_keys.iter().map(|spent| spent.slot.clone()));
             used.bundles.extend(certificate.leaf.as_ref().and_then(|leaf| leaf.bundle));
+            used.bundles.extend(certificate.revoking.iter().map(|own| own.bundle));
             let Attempt::Running(running) = &certificate.attempt else { continue };
             used.slots.insert(running.plan.key.clone());
             match &running.stage {

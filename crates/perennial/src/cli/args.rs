@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use perennial_core::words::RevocationReason;
 
 use crate::check::CheckArgs;
 use crate::view::Paint;
@@ -109,6 +110,10 @@ pub enum Command {
     /// Renew certificates that are due or failing, and watch until they are seen; with --now, also
     /// others
     Renew(RenewArgs),
+    /// Have the newest leaf of a certificate revoked, once its replacement is seen everywhere
+    Revoke(RevokeArgs),
+    /// Show our account at an issuer, give it another key, or end it
+    Account(AccountArgs),
     /// Show what happened
     Journal(JournalArgs),
     /// Let the daemon read its configuration again
@@ -183,6 +188,81 @@ pub struct RenewArgs {
     /// Return at once instead of watching until the new leaf is seen
     #[arg(long)]
     pub no_wait: bool,
+}
+
+/// `perennial revoke`
+#[derive(Debug, ClapArgs)]
+pub struct RevokeArgs {
+    /// Of which certificate
+    #[arg(value_name = "CERT")]
+    pub certificate: String,
+    /// Why; after key-compromise the key is never used again
+    #[arg(long, value_enum, default_value_t = Reason::Unspecified)]
+    pub reason: Reason,
+    /// Revoke at once, although it is served still
+    #[arg(long)]
+    pub now: bool,
+}
+
+/// Why a leaf is revoked.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Reason {
+    /// No reason is given
+    Unspecified,
+    /// Others know the key, or may
+    KeyCompromise,
+    /// The names are somebody else's now
+    AffiliationChanged,
+    /// Another leaf has taken its place
+    Superseded,
+    /// The names are not used any more
+    CessationOfOperation,
+}
+
+impl From<Reason> for RevocationReason {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Unspecified => Self::Unspecified,
+            Reason::KeyCompromise => Self::KeyCompromise,
+            Reason::AffiliationChanged => Self::AffiliationChanged,
+            Reason::Superseded => Self::Superseded,
+            Reason::CessationOfOperation => Self::CessationOfOperation,
+        }
+    }
+}
+
+/// `perennial account`
+#[derive(Debug, ClapArgs)]
+pub struct AccountArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub wish: AccountCommand,
+}
+
+/// What to do about an account.
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Show how it stands
+    Show {
+        /// At which issuer
+        #[arg(value_name = "ISSUER")]
+        issuer: String,
+    },
+    /// Give it another key, of the kind that `account_key` says
+    RotateKey {
+        /// At which issuer
+        #[arg(value_name = "ISSUER")]
+        issuer: String,
+    },
+    /// End it for good
+    Deactivate {
+        /// At which issuer
+        #[arg(value_name = "ISSUER")]
+        issuer: String,
+        /// End it although certificates depend on it
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 /// `perennial journal`

@@ -26,10 +26,10 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use perennial_core::words::Name;
 
-pub use args::{Args, Command, Globals};
+pub use args::{AccountCommand, Args, Command, Globals};
 pub use tell::{Hinted, tell};
 
-use crate::control::{Answer, Question, ask};
+use crate::control::{AccountWish, Answer, Question, ask};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,12 @@ fn dispatch(args: &Args) -> Result<Ending> {
         Command::Status(args) => status::main(args, globals),
         Command::Plan => plan::main(globals),
         Command::Renew(args) => renew::main(args, globals),
+        Command::Revoke(args) => {
+            let certificate = Name::new(&args.certificate);
+            let (reason, at_once) = (args.reason.into(), args.now);
+            control(globals, &Question::Revoke { certificate, reason, at_once })
+        }
+        Command::Account(args) => control(globals, &about_account(&args.wish)),
         Command::Journal(args) => journal::main(args, globals),
         Command::Reload => control(globals, &Question::Reload { confirmed: false }),
         Command::Confirm(args) => match &args.certificate {
@@ -109,6 +115,16 @@ fn dispatch(args: &Args) -> Result<Ending> {
         Command::Stop => control(globals, &Question::Stop),
         Command::Help(args) => Ok(topics::main(args)),
     }
+}
+
+fn about_account(command: &AccountCommand) -> Question {
+    let (issuer, wish) = match command {
+        AccountCommand::Show { issuer } => (issuer, AccountWish::Show),
+        AccountCommand::RotateKey { issuer } => (issuer, AccountWish::ChangeKey),
+        AccountCommand::Deactivate { issuer, force: false } => (issuer, AccountWish::End),
+        AccountCommand::Deactivate { issuer, force: true } => (issuer, AccountWish::EndAnyway),
+    };
+    Question::Account { issuer: Name::new(issuer), wish }
 }
 
 /// Puts a question to which the answer is a sentence.

@@ -8,7 +8,7 @@
 mod client;
 mod server;
 
-use perennial_core::words::Name;
+use perennial_core::words::{Name, RevocationReason};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -34,6 +34,22 @@ pub enum Question {
         /// Which.
         certificate: Name,
     },
+    /// Tell how an account stands, or do something about it.
+    Account {
+        /// At which issuer.
+        issuer: Name,
+        /// What.
+        wish: AccountWish,
+    },
+    /// Have the newest leaf of a certificate revoked.
+    Revoke {
+        /// Of which certificate.
+        certificate: Name,
+        /// Why.
+        reason: RevocationReason,
+        /// Whether that does not wait until its replacement is seen.
+        at_once: bool,
+    },
     /// Let a held leaf go to its targets.
     Confirm {
         /// Of which certificate.
@@ -51,6 +67,20 @@ pub enum Question {
     Resume,
     /// Finish what is in flight and end.
     Stop,
+}
+
+/// What a person wants of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccountWish {
+    /// To know how it stands.
+    Show,
+    /// Another key.
+    ChangeKey,
+    /// Its end, unless certificates depend on it.
+    End,
+    /// Its end, whatever depends on it.
+    EndAnyway,
 }
 
 /// The daemon's answer.

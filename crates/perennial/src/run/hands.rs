@@ -93,9 +93,13 @@ impl Hands {
             ActKind::MakeKey { slot, algorithm } => self.make_key(slot, *algorithm).await,
             ActKind::DropKey { slot } => self.drop_key(slot).await,
             ActKind::KeepBundle { leaf, key } => self.keep_bundle(*leaf, key).await,
-            ActKind::NewAccount { issuer, .. } => self.at_issuer(issuer, act).await,
+            ActKind::NewAccount { issuer, .. } | ActKind::Revoke { issuer, .. } => {
+                self.at_issuer(issuer, act).await
+            }
             ActKind::NewOrder { account, .. }
             | ActKind::Respond { account, .. }
+            | ActKind::ChangeKey { account, .. }
+            | ActKind::EndAccount { account }
             | ActKind::Finalize { account, .. } => self.at_issuer(&account.issuer, act).await,
             ActKind::Present { answer } | ActKind::Withdraw { answer } => {
                 match self.unfit.solver(&answer.solver) {
@@ -112,9 +116,9 @@ impl Hands {
     /// Puts a question.
     pub async fn ask(&self, ask: &AskKind) -> Reply {
         match ask {
-            AskKind::Directory { issuer } | AskKind::RenewalInfo { issuer, .. } => {
-                self.ask_issuer(issuer, ask).await
-            }
+            AskKind::Directory { issuer }
+            | AskKind::Account { issuer, .. }
+            | AskKind::RenewalInfo { issuer, .. } => self.ask_issuer(issuer, ask).await,
             AskKind::Order { account, .. }
             | AskKind::Authorization { account, .. }
             | AskKind::Chain { account, .. } => self.ask_issuer(&account.issuer, ask).await,

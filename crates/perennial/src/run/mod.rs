@@ -16,6 +16,7 @@
 //! journal, adapters, loop. A configuration that cannot be used does not prevent starting where an
 //! earlier one is kept: the last good one is in force, and a finding says so.
 
+mod account;
 mod boundary;
 mod configuration;
 mod confirm;
@@ -23,6 +24,7 @@ mod draw;
 mod equip;
 mod hands;
 mod isolate;
+mod revoke;
 mod serve;
 mod shelf;
 mod shell;

@@ -10,7 +10,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, channel, unbounded_channel};
 use tokio::sync::oneshot;
 
+use super::account::account;
 use super::confirm::confirm;
+use super::revoke::{Wish, revoke};
 use super::{Daemon, Event, Look, Pulse, Reload, Start};
 use crate::control::{Answer, ControlRequest, Question, Server};
 use crate::sd_notify::{Notifier, State};
@@ -144,6 +146,10 @@ fn answer(request: ControlRequest, wishes: &Wishes) {
             Answer::Status { status: Box::new(view) }
         }),
         Question::Renew { certificate } => renew(certificate, events, reply),
+        Question::Account { issuer, wish } => account(issuer, wish, events, reply),
+        Question::Revoke { certificate, reason, at_once } => {
+            revoke(Wish { certificate, reason, at_once }, events, reply);
+        }
         Question::Confirm { certificate, leaf } => confirm(certificate, leaf, events, reply),
         Question::Reload { confirmed } => {
             let told = wishes.reload(confirmed);

@@ -34,6 +34,13 @@ pub(super) fn act(kind: &ActKind) -> String {
         ActKind::Finalize { account, identifiers, .. } => {
             format!("ask {} to issue for {}", account.issuer, list(identifiers))
         }
+        ActKind::ChangeKey { account, .. } => {
+            format!("give our account at {} another key", account.issuer)
+        }
+        ActKind::EndAccount { account } => format!("end our account at {}", account.issuer),
+        ActKind::Revoke { issuer, reason, .. } => {
+            format!("have a leaf revoked by {issuer} ({reason})")
+        }
         ActKind::KeepBundle { .. } => String::from("keep leaf, chain and key in the store"),
         ActKind::Stage { target, .. } => format!("stage the new leaf at {target}"),
         ActKind::Validate { target, .. } => format!("check what is staged at {target}"),
@@ -63,6 +70,8 @@ pub(super) fn fact(fact: &Fact, act: Option<&str>) -> String {
             }
         },
         Fact::Withdrawn => done("took down an answer"),
+        Fact::KeyChanged => done("gave our account another key"),
+        Fact::Revoked => done("had a leaf revoked"),
         Fact::Kept(_) => String::from("kept the new leaf with its chain and key"),
         Fact::Staged => done("staged the new leaf"),
         Fact::Validated => done("checked what is staged"),
@@ -95,6 +104,9 @@ fn past(act: &str) -> String {
         "ask" => "asked",
         "keep" => "kept",
         "stage" => "staged",
+        "have" => "had",
+        "give" => "gave",
+        "end" => "ended",
         "check" => "checked",
         "install" => "installed",
         other => other,

@@ -230,6 +230,18 @@ fn tell_of_issuer(event: &Event) -> Option<Told> {
             Told::main(format!("the account that {} made is ours now: {url}", imported.from))
         }
         Event::AccountConfirmed(_) => Told::main("a person has seen the account's new URL"),
+        Event::AccountKeyRequested(_) => {
+            Told::main("a person wants our account to have another key")
+        }
+        Event::AccountKeyDropped(_) => {
+            let text = "the account keeps its key: the change did not come about in time";
+            Told::bad(Severity::Notice, text)
+        }
+        Event::AccountHolderSeen(seen) => Told::detail(match &seen.url {
+            Some(url) => format!("the key {} has the account {url}", seen.key),
+            None => format!("the key {} has no account", seen.key),
+        }),
+        Event::AccountEndRequested(_) => Told::main("a person wants our account ended"),
         Event::Cleared(_) => Told::main("works again"),
         Event::ValidationFailed(failed) => {
             let said = &failed.failure;
@@ -259,6 +271,7 @@ fn tell_of_certificate(event: &Event) -> Told {
             Told::detail(format!("the CA suggests to renew; ours is {at}"))
         }
         Event::RenewalRequested(_) => Told::main("a person asks for a renewal"),
+        Event::RevocationRequested(_) | Event::RevocationMoot(_) => tell_of_revocation(event),
         Event::ClockPutRight(right) => {
             let was = moment(right.was);
             Told::main(format!("the clock, which was at {was}, was set back to now"))
@@ -306,6 +319,20 @@ fn tell_of_certificate(event: &Event) -> Told {
                 answer.identifier
             );
             Told::bad(Severity::Notice, text)
+        }
+        other => Told::detail(other.kind()),
+    }
+}
+
+fn tell_of_revocation(event: &Event) -> Told {
+    match event {
+        Event::RevocationRequested(asked) => {
+            let when = if asked.at_once { "now" } else { "once its replacement is seen" };
+            let (leaf, reason) = (asked.leaf, asked.reason);
+            Told::main(format!("a person wants leaf {leaf} revoked ({reason}), {when}"))
+        }
+        Event::RevocationMoot(moot) => {
+            Told::main(format!("leaf {} has ended, and needs no revocation", moot.leaf))
         }
         other => Told::detail(other.kind()),
     }

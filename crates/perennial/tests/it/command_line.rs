@@ -282,6 +282,12 @@ async fn a_daemon_is_asked_and_its_refusals_are_told() {
                 Question::Renew { certificate } => {
                     Answer::Done { text: format!("renewing {certificate}") }
                 }
+                Question::Revoke { certificate, reason, at_once } => {
+                    Answer::Done { text: format!("{certificate}: {reason}, at once: {at_once}") }
+                }
+                Question::Account { issuer, wish } => {
+                    Answer::Done { text: format!("{issuer}: {wish:?}") }
+                }
                 Question::Confirm { certificate, leaf: Some(leaf) } => {
                     Answer::Done { text: format!("confirmed {leaf} of {certificate}") }
                 }
@@ -305,6 +311,11 @@ async fn a_daemon_is_asked_and_its_refusals_are_told() {
         let renew = home.run(&["renew", "wwww"]);
         assert_eq!(renew.code, 3);
         assert!(renew.err.starts_with("no certificate `wwww` is declared"), "{}", renew.err);
+        let revoke = home.run(&["revoke", "www", "--reason", "superseded"]);
+        assert_eq!(revoke.out, "www: superseded, at once: false\n");
+        assert_eq!(home.run(&["revoke", "www", "--reason", "boredom"]).code, 2);
+        let account = home.run(&["account", "deactivate", "letsencrypt", "--force"]);
+        assert_eq!(account.out, "letsencrypt: EndAnyway\n");
         assert_eq!(home.run(&["confirm"]).out, "read\n");
         let confirm = home.run(&["confirm", "www", "--leaf", "2"]);
         assert_eq!(confirm.out, "confirmed 2 of www\n");

@@ -1,6 +1,9 @@
 //! The main job in the usual world: http-01 and tls-alpn-01, nginx, a renewal, a restart.
 
+use std::time::Duration;
+
 use perennial_core::action::ActKind;
+use perennial_core::driver::Driver;
 use perennial_core::event::Started;
 use perennial_core::record::Record;
 use perennial_core::words::SightState;
@@ -29,6 +32,31 @@ async fn a_declared_name_is_issued_by_http_deployed_to_nginx_seen_and_renewed() 
     let mut daemon = Running::start(&config).await;
     assert_eq!(daemon.until_seen("www", 2).await.fingerprint, second.fingerprint);
     assert_eq!(daemon.orders(), 0);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaves_of_a_day_from_a_private_ca_are_renewed_without_an_alarm() {
+    let dns = any_name().await;
+    let mut plan = Plan::new(dns.addr(), &["www.example.test"]);
+    plan.pebble.profiles = vec![("default".into(), Duration::from_secs(86_400))];
+    let world = World::of(plan).await;
+    let mut daemon = Running::start(&world.write(WWW_BY_LISTENER)).await;
+    let first = daemon.until_seen("www", 1).await;
+    assert!(first.validity.lifetime().as_secs() <= 86_400);
+    // What was served before us was nobody's to trust, and was told.
+    let is_quiet = |driver: &Driver, _| {
+        let state = driver.state();
+        let mut certificates = state.certificates();
+        let quiet = certificates.all(|(_, _, own)| own.history.incidents.is_empty());
+        (quiet && state.issuers.values().all(|own| own.history.incidents.is_empty())).then_some(())
+    };
+    daemon.until("quiet", is_quiet).await;
+    let told = daemon.count("incident.opened", "");
+    daemon.renew("www");
+    daemon.until_seen("www", 2).await;
+    daemon.until_idle().await;
+    assert_eq!(daemon.count("incident.opened", ""), told, "{}", daemon.journal());
     daemon.stop().await;
 }
 

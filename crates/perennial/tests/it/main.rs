@@ -2,6 +2,7 @@
 
 #![cfg(test)] // so that the lints see tests, and what tests call, as tests
 
+mod accounts;
 mod acme_on_sandbox;
 mod addresses;
 mod authority;
@@ -23,6 +24,7 @@ mod providers;
 mod reloading;
 mod renewing;
 mod revoked;
+mod revoking;
 mod running;
 mod secrets;
 mod servers;

@@ -83,6 +83,12 @@ impl Process {
         self.child.wait().await.unwrap();
     }
 
+    /// Waits until it has died by itself.
+    pub(crate) async fn until_dead(mut self) {
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        assert!(!ended.expect("it dies").unwrap().success(), "{}", self.log());
+    }
+
     /// Ends it, as a service manager would.
     pub(crate) async fn stop(mut self) {
         self.signal(Signal::TERM);

@@ -127,7 +127,13 @@ pub(super) fn read(state: &mut State, request: &Request<Bytes>) -> Result<Asked,
         ("/new-account", None) => new_account(state, &jws, signer.key, &url),
         ("/new-account", Some(_)) => Err(malformed("newAccount must be signed with a jwk")),
         ("/revoke-cert", None) => {
-            Err(problem(403, "unauthorized", "revoke with the account's key here"))
+            let (certificate_key, serial) = revoked(&jws)?;
+            if !signer.key.is_spki(&certificate_key) {
+                let detail = "JWK embedded in revocation request must be the same public key as the cert to be revoked";
+                return Err(problem(403, "unauthorized", detail));
+            }
+            let request = CaRequest::Revoke { account: None, serial };
+            Ok(Asked::Model { request: Box::new(request), key: None, csr: None })
         }
         (_, None) => Err(malformed("No Key ID in JWS header")),
         (_, Some(account)) => of_account(state, &jws, &signer.key, account, path, &url),
@@ -214,7 +220,7 @@ fn of_account(
             ));
         }
         "acct" => CaRequest::Account { account, deactivate: !as_get && deactivates(jws)? },
-        "revoke-cert" => CaRequest::Revoke { account, serial: serial_of(jws)? },
+        "revoke-cert" => CaRequest::Revoke { account: Some(account), serial: revoked(jws)?.1 },
         "key-change" => return key_change(state, jws, key, account, url),
         _ => return Err(problem(404, "malformed", "Page not found")),
     };
@@ -266,12 +272,14 @@ fn csr_of(jws: &Jws, account_key: &Jwk) -> Result<GoodCsr, Problem> {
     Ok(csr)
 }
 
-/// Returns the serial number of a certificate to be revoked.
-fn serial_of(jws: &Jws) -> Result<[u8; 16], Problem> {
+/// Returns the key and the serial number of a certificate to be revoked.
+fn revoked(jws: &Jws) -> Result<(Vec<u8>, [u8; 16]), Problem> {
     let payload: RevokePayload = jws.json()?;
     let der = decode(&payload.certificate).ok_or_else(|| malformed("no base64url"))?;
     let (_, found) = X509Certificate::from_der(&der).map_err(|_| malformed("no certificate"))?;
-    found.raw_serial().try_into().map_err(|_| problem(404, "malformed", "No such certificate"))
+    let serial = found.raw_serial().try_into();
+    let serial = serial.map_err(|_| problem(404, "malformed", "No such certificate"))?;
+    Ok((found.public_key().subject_public_key.data.to_vec(), serial))
 }
 
 /// Source: RFC 8555 section 7.3.5: the inner JWS is signed by the new key.

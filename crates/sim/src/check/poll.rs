@@ -69,6 +69,7 @@ const fn most(kind: &AskKind) -> Option<SignedDuration> {
         AskKind::Order { .. } | AskKind::Authorization { .. } => Some(POLL_AT_MOST),
         AskKind::RenewalInfo { .. } => Some(SUGGESTION_AT_MOST),
         AskKind::Directory { .. }
+        | AskKind::Account { .. }
         | AskKind::Chain { .. }
         | AskKind::Locate { .. }
         | AskKind::Look { .. }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use perennial_core::driver::Driver;
 use perennial_core::intent::KeyRotation;
-use perennial_core::state::{Account, Attempt, Certificate, DeployStep, State, account_slot};
+use perennial_core::state::{Account, Attempt, Certificate, DeployStep, State};
 use perennial_core::words::Slot;
 
 use super::Checks;
@@ -67,7 +67,8 @@ impl Checks {
             certificate.spec.rotation == KeyRotation::Reuse && certificate.leaf.is_some()
         });
         let reused = reused.map(|(_, name, certificate)| certificate.next_slot(name));
-        let kept: Vec<Slot> = state.issuers.keys().map(account_slot).chain(reused).collect();
+        let accounts = state.issuers.iter().map(|(name, issuer)| issuer.slot(name));
+        let kept: Vec<Slot> = accounts.chain(reused).collect();
         let orphans: Vec<&Slot> =
             outside.shelf.keys.keys().filter(|slot| !kept.contains(slot)).collect();
         if !orphans.is_empty() {

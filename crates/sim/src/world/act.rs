@@ -3,12 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::action::{AccountRef, ActKind, Fact, Outcome};
 use perennial_core::words::{
-    Answer, Blame, ChallengeKind, Failure, FailureKind, KeyId, KeyKind, Name, after, blame_problem,
+    Answer, Blame, BundleId, ChallengeKind, Failure, FailureKind, KeyId, KeyKind, Name, after,
+    blame_problem,
 };
 
 use super::outside::Outside;
 use super::shelf::Bundle;
-use crate::model::ca::{CaAnswer, CaFact, CaRequest, Csr, Delivery, NewAccount, NewOrder};
+use crate::model::ca::{CaAnswer, CaFact, CaRequest, Csr, Delivery, NewAccount, NewOrder, Serial};
 use crate::model::dns::{Change, Data, Rcode, Update};
 use crate::model::host::ReloadError;
 use crate::model::target::TargetError;
@@ -33,7 +34,10 @@ impl Outside {
             ActKind::NewAccount { .. }
             | ActKind::NewOrder { .. }
             | ActKind::Respond { .. }
-            | ActKind::Finalize { .. } => self.say(act, now),
+            | ActKind::Finalize { .. }
+            | ActKind::ChangeKey { .. }
+            | ActKind::EndAccount { .. }
+            | ActKind::Revoke { .. } => self.say(act, now),
             _ => (self.do_here(act, now), SignedDuration::ZERO),
         }
     }
@@ -76,7 +80,10 @@ impl Outside {
             ActKind::NewAccount { .. }
             | ActKind::NewOrder { .. }
             | ActKind::Respond { .. }
-            | ActKind::Finalize { .. } => Outcome::Failed(ours("do", "this is said to a CA")),
+            | ActKind::Finalize { .. }
+            | ActKind::ChangeKey { .. }
+            | ActKind::EndAccount { .. }
+            | ActKind::Revoke { .. } => Outcome::Failed(ours("do", "this is said to a CA")),
         }
     }
 
@@ -171,11 +178,21 @@ impl Outside {
         let (issuer, attempted, request) = self.request(act);
         let (exchange, took) = self.exchange(&issuer, attempted, &request, now);
         let outcome = match exchange {
+            // As the adapter does.
+            Exchange::Failed(Failure { problem: Some(problem), .. })
+                if &*problem.kind == "alreadyRevoked" =>
+            {
+                Outcome::Done(Fact::Revoked)
+            }
             Exchange::Failed(failure) => Outcome::Failed(failure),
             Exchange::Lost => Outcome::Unknown,
             Exchange::Fact(CaFact::Account(facts)) => Outcome::Done(Fact::Account(facts)),
             Exchange::Fact(CaFact::Order(facts)) => Outcome::Done(Fact::Order(facts)),
             Exchange::Fact(CaFact::Challenge(facts)) => Outcome::Done(Fact::Responded(facts)),
+            Exchange::Fact(CaFact::Done) if matches!(act, ActKind::ChangeKey { .. }) => {
+                Outcome::Done(Fact::KeyChanged)
+            }
+            Exchange::Fact(CaFact::Done) => Outcome::Done(Fact::Revoked),
             Exchange::Fact(_) => Outcome::Failed(ours(attempted, "the CA answered otherwise")),
         };
         (outcome, took)
@@ -214,8 +231,29 @@ impl Outside {
                 let new = NewAccount { thumbprint, agreed: *agreed, ..NewAccount::default() };
                 (issuer.clone(), "register the account", CaRequest::NewAccount(new))
             }
+            ActKind::ChangeKey { account, key } => {
+                let key = self.shelf.keys.get(key);
+                let thumbprint = key.map(|facts| facts.thumbprint.clone()).unwrap_or_default();
+                let request = CaRequest::KeyChange { account: account.url.clone(), thumbprint };
+                (account.issuer.clone(), "change the account's key", request)
+            }
+            ActKind::EndAccount { account } => {
+                let request = CaRequest::Account { account: account.url.clone(), deactivate: true };
+                (account.issuer.clone(), "end the account", request)
+            }
+            ActKind::Revoke { issuer, account, bundle, .. } => {
+                let account = account.as_ref().map(|account| account.url.clone());
+                let serial = self.serial_of(issuer, *bundle).unwrap_or_default();
+                let request = CaRequest::Revoke { account, serial };
+                (issuer.clone(), "revoke a leaf", request)
+            }
             _ => (Name::new(""), "do", CaRequest::Directory),
         }
+    }
+
+    fn serial_of(&self, issuer: &Name, bundle: BundleId) -> Option<Serial> {
+        let leaf = &self.shelf.bundles.get(&bundle)?.leaf;
+        self.cas.get(issuer)?.serial_of(leaf.ari_id.as_ref()?)
     }
 
     /// Exchanges a request for an answer, as the ACME adapter does.

@@ -14,7 +14,7 @@ use perennial_core::words::{
 use super::act::{Exchange, of_target, text_of, url_of};
 use super::outside::{Outside, record_name};
 use super::shelf::Bundle;
-use crate::model::ca::{CaFact, CaRequest};
+use crate::model::ca::{CaFact, CaRequest, NewAccount};
 use crate::model::dns::{Data, Kind};
 use crate::model::host::Met;
 
@@ -30,6 +30,7 @@ impl Outside {
     ) -> (Reply, SignedDuration) {
         match &ask.kind {
             AskKind::Directory { .. }
+            | AskKind::Account { .. }
             | AskKind::Order { .. }
             | AskKind::Authorization { .. }
             | AskKind::Chain { .. }
@@ -153,6 +154,13 @@ impl Outside {
                 (issuer, CaRequest::RenewalInfo { leaf: leaf.clone() })
             }
             AskKind::Directory { issuer } => (issuer, CaRequest::Directory),
+            AskKind::Account { issuer, key } => {
+                let key = self.shelf.keys.get(key);
+                let thumbprint = key.map(|facts| facts.thumbprint.clone()).unwrap_or_default();
+                let only_existing = true;
+                let new = NewAccount { thumbprint, only_existing, ..NewAccount::default() };
+                (issuer, CaRequest::NewAccount(new))
+            }
             _ => {
                 return (
                     Reply::Failed(super::act::ours("ask", "no CA is asked this")),
@@ -166,7 +174,11 @@ impl Outside {
 
     fn read(&mut self, issuer: &Name, exchange: Exchange) -> Reply {
         match exchange {
+            Exchange::Failed(failure) if failure.kind == FailureKind::AccountUnknown => {
+                Reply::Account(None)
+            }
             Exchange::Failed(failure) => Reply::Failed(failure),
+            Exchange::Fact(CaFact::Account(facts)) => Reply::Account(Some(facts)),
             Exchange::Lost => Reply::Failed(lost(issuer)),
             Exchange::Fact(CaFact::Directory(facts)) => Reply::Directory(facts),
             Exchange::Fact(CaFact::Order(facts)) => Reply::Order(facts),

@@ -199,8 +199,10 @@ impl World {
 /// Returns to which CA an act speaks.
 pub(super) const fn issuer_of(act: &ActKind) -> Option<&Name> {
     match act {
-        ActKind::NewAccount { issuer, .. } => Some(issuer),
+        ActKind::NewAccount { issuer, .. } | ActKind::Revoke { issuer, .. } => Some(issuer),
         ActKind::NewOrder { account, .. }
+        | ActKind::ChangeKey { account, .. }
+        | ActKind::EndAccount { account }
         | ActKind::Respond { account, .. }
         | ActKind::Finalize { account, .. } => Some(&account.issuer),
         ActKind::MakeKey { .. }

@@ -32,9 +32,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use perennial_core::action::{Act, ActId, ActKind, Ask, Outcome, Reply};
 use perennial_core::driver::{Driver, Input, Isolate, Step};
+use perennial_core::event::RevocationRequested;
 use perennial_core::intent::Intent;
 use perennial_core::record::Record;
-use perennial_core::words::{Name, after};
+use perennial_core::words::{Name, RevocationReason, after};
 
 pub use fault::{Faults, Pace};
 pub use journal::{Journal, Keep};
@@ -276,6 +277,26 @@ impl World {
     /// A person asks for a renewal.
     pub fn renew(&mut self, certificate: &str) {
         self.tell(Input::Renew { certificate: Name::new(certificate) });
+    }
+
+    /// A person wants our account at an issuer to have another key.
+    pub fn change_key(&mut self, issuer: &str) {
+        self.tell(Input::ChangeKey { issuer: Name::new(issuer) });
+    }
+
+    /// A person wants our account at an issuer ended.
+    pub fn end_account(&mut self, issuer: &str) {
+        self.tell(Input::EndAccount { issuer: Name::new(issuer) });
+    }
+
+    /// A person wants the newest leaf revoked.
+    pub fn revoke(&mut self, certificate: &str, reason: RevocationReason, at_once: bool) {
+        let name = Name::new(certificate);
+        let state = self.driver.as_ref().map(Driver::state);
+        let known = state.and_then(|state| state.certificate(state.id(&name)?));
+        let leaf = known.and_then(|known| Some(known.leaf.as_ref()?.number)).unwrap_or_default();
+        let asked = RevocationRequested { leaf, reason, at_once };
+        self.tell(Input::Revoke { certificate: name, asked });
     }
 
     /// A person confirms a leaf.

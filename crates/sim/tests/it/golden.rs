@@ -9,9 +9,10 @@ use std::path::PathBuf;
 
 use jiff::SignedDuration;
 use perennial_core::event::{
-    AccountImported, CertificateRenamed, ChainChosen, ChainOffered, ClockPutRight, Empty, Event,
-    HoldOverruled, InstanceRestored, InstanceTroubled, IntentHeld, IntentRefused, LeafConfirmed,
-    LeafImported, RevocationUnknown, ValidationFailed, ValidationPassed,
+    AccountHolderSeen, AccountImported, CertificateRenamed, ChainChosen, ChainOffered,
+    ClockPutRight, Empty, Event, HoldOverruled, InstanceRestored, InstanceTroubled, IntentHeld,
+    IntentRefused, LeafConfirmed, LeafImported, RevocationMoot, RevocationRequested,
+    RevocationUnknown, ValidationFailed, ValidationPassed,
 };
 use perennial_core::record::{Record, Stream, StreamKind};
 use perennial_core::state::State;
@@ -139,6 +140,10 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
             Objection::OtherRoot { from: "Sandbox Root X1".into(), to: "Sandbox Root X2".into() },
         ]),
     };
+    let key = perennial_core::words::Slot("account/ca/1".into());
+    let holder = AccountHolderSeen { key, url: Some("https://ca.test/acct/1".into()) };
+    let reason = perennial_core::words::RevocationReason::KeyCompromise;
+    let asked = RevocationRequested { leaf: leaf.number, reason, at_once: false };
     let certificate = perennial_core::words::Url::from("https://ca.test/cert/1/1");
     let found = Ok(ChainFacts {
         leaf: leaf.facts.clone(),
@@ -173,6 +178,8 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
         (stream.clone(), Event::LeafConfirmed(LeafConfirmed { leaf: leaf.number })),
         (stream.clone(), Event::HoldOverruled(Box::new(overruled))),
         (stream.clone(), Event::LeafImported(Box::new(imported))),
+        (stream.clone(), Event::RevocationRequested(asked)),
+        (stream.clone(), Event::RevocationMoot(RevocationMoot { leaf: leaf.number })),
         (stream.clone(), Event::LeafInherited(leaf)),
         (stream.clone(), Event::WithdrawalAbandoned(answer.clone())),
         (stream.clone(), Event::AnswerGone(answer.clone())),
@@ -183,6 +190,10 @@ fn rare(state: &State) -> Vec<(Stream, Event)> {
         (issuer.clone(), Event::AccountImported(account)),
         (Stream::instance(), Event::InstanceRestored(restored)),
         (Stream::instance(), Event::InstanceResumed(Empty {})),
+        (issuer.clone(), Event::AccountKeyRequested(Empty {})),
+        (issuer.clone(), Event::AccountKeyDropped(Empty {})),
+        (issuer.clone(), Event::AccountHolderSeen(holder)),
+        (issuer.clone(), Event::AccountEndRequested(Empty {})),
         (issuer, Event::RevocationUnknown(unlisted)),
         (stream.clone(), Event::Checkpoint(state.checkpoint(&stream).unwrap())),
     ]

@@ -2,13 +2,16 @@
 
 #![cfg(test)] // so that the lints see tests, and what tests call, as tests
 
+mod account;
 mod cases;
 mod clock;
 mod crash;
 mod doubts;
 mod golden;
 mod held;
+mod private;
 mod quiet;
+mod revoke;
 mod shared;
 mod story;
 mod swarm;

@@ -29,6 +29,8 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use perennial_core::words::{KeyAlgorithm, KeyFacts, KeyId};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
 
 pub use jwk::Jwk;
@@ -115,6 +117,17 @@ impl KeyPair {
         let jwk = Jwk::of_rsa(pair.public_key().as_ref())?;
         let id = key_id(pair.public_key())?;
         Ok(Self { signer: Signer::Rsa(pair), id, jwk })
+    }
+
+    /// Reads a key from PKCS#8 in PEM, as [`to_pem`] writes it.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`KeyError::NotAKey`] for anything else.
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes());
+        let der = der.map_err(|_| KeyError::NotAKey)?;
+        Self::from_pkcs8(der.secret_pkcs8_der())
     }
 
     /// Returns which key this is.
@@ -334,6 +347,7 @@ mod tests {
         assert!(pem.lines().all(|line| line.len() <= 64));
         let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
         assert_eq!(STANDARD.decode(body).unwrap(), *der);
+        assert_eq!(KeyPair::from_pem(&pem).unwrap().id(), KeyPair::from_pkcs8(&der).unwrap().id());
         let parsed = rcgen::KeyPair::from_pem(&pem).unwrap();
         assert_eq!(
             KeyPair::from_pkcs8(parsed.serialized_der()).unwrap().id(),

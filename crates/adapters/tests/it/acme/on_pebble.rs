@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_adapters::acme::Eab;
-use perennial_core::action::{ActKind, AskKind, Outcome, Reply};
+use perennial_core::action::{AccountRef, ActKind, AskKind, Fact, Outcome, Reply};
 use perennial_core::words::{
     AccountStatus, AuthorizationStatus, Blame, ChallengeKind, FailureKind, Identifier,
-    KeyAlgorithm, LeafFacts, Name, OrderStatus, Slot, Url, blame_problem,
+    KeyAlgorithm, LeafFacts, Name, OrderStatus, RevocationReason, Slot, Url, blame_problem,
 };
 use perennial_wire::mac::MacAlgorithm;
 use perennial_wire::tls::{Roots, leads_to_root};
@@ -319,6 +319,87 @@ async fn alternate_chains_are_fetched_beside_the_first_one_and_end_at_other_root
     assert_eq!(roots.len(), 3, "{roots:?}");
     let pem = world.shelf.chain(first.leaf.fingerprint).unwrap();
     assert_eq!(pem.matches("BEGIN CERTIFICATE").count(), 4);
+}
+
+#[tokio::test]
+async fn a_leaf_is_revoked_by_its_account_or_its_key_and_once_more_is_as_good() {
+    let world = World::start(|_| ()).await;
+    let account = world.account().await;
+    for by_account in [true, false] {
+        let order = world.order(&account, &["a.test"], "default", None).await;
+        world.prove(&account, &order).await;
+        let key = world.shelf.make(&format!("leaf {by_account}"), KeyAlgorithm::EcdsaP384);
+        let leaf = world.collect(&account, &order, &["a.test"], &key).await;
+        let act = ActKind::Revoke {
+            issuer: Name::new(ISSUER),
+            account: by_account.then(|| account.clone()),
+            bundle: world.shelf.join(leaf.fingerprint, &key),
+            reason: RevocationReason::KeyCompromise,
+        };
+        for _ in 0..2 {
+            let outcome = world.client.perform(&act).await;
+            assert_eq!(outcome, Outcome::Done(Fact::Revoked), "by account: {by_account}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_account_changes_its_key_and_only_the_next_one_has_it_then() {
+    let world = World::start(|_| ()).await;
+    let account = world.account().await;
+    let kinds = [KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048, KeyAlgorithm::EcdsaP256];
+    let mut present = account.key.clone();
+    for algorithm in kinds {
+        let next = world.shelf.make(&format!("{algorithm:?}"), algorithm);
+        let holder = async |key: &Slot| {
+            let ask = AskKind::Account { issuer: Name::new(ISSUER), key: key.clone() };
+            match world.client.ask(&ask).await {
+                Reply::Account(found) => found.map(|facts| facts.url),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(
+            (holder(&present).await.as_ref(), holder(&next).await),
+            (Some(&account.url), None)
+        );
+        let now = AccountRef { key: present.clone(), ..account.clone() };
+        let act = ActKind::ChangeKey { account: now, key: next.clone() };
+        assert_eq!(world.client.perform(&act).await, Outcome::Done(Fact::KeyChanged));
+        assert_eq!(
+            (holder(&present).await, holder(&next).await.as_ref()),
+            (None, Some(&account.url))
+        );
+        present = next;
+    }
+    let account = AccountRef { key: present, ..account };
+    world.issue(&account, &["a.test"], "default", None).await;
+    let ended =
+        done_account(world.client.perform(&ActKind::EndAccount { account: account.clone() }).await);
+    assert_eq!(ended.status, AccountStatus::Deactivated);
+    let told =
+        failed(world.client.perform(&new_order(&account, &["a.test"], "default", None)).await);
+    assert_eq!(told, "Unauthorized, account at pebble, unauthorized");
+}
+
+#[tokio::test]
+async fn an_account_that_never_had_the_name_may_not_revoke() {
+    let world = World::start(|_| ()).await;
+    let account = world.account().await;
+    let order = world.order(&account, &["a.test"], "default", None).await;
+    world.prove(&account, &order).await;
+    let key = world.shelf.make("leaf", KeyAlgorithm::EcdsaP256);
+    let leaf = world.collect(&account, &order, &["a.test"], &key).await;
+    let other = world.shelf.make("other", KeyAlgorithm::EcdsaP256);
+    let url = done_account(world.client.perform(&new_account(&other)).await).url;
+    let issuer = Name::new(ISSUER);
+    let act = ActKind::Revoke {
+        issuer: issuer.clone(),
+        account: Some(AccountRef { issuer, url, key: other }),
+        bundle: world.shelf.join(leaf.fingerprint, &key),
+        reason: RevocationReason::Unspecified,
+    };
+    let told = failed(world.client.perform(&act).await);
+    assert_eq!(told, "Unauthorized, account at pebble, unauthorized");
 }
 
 #[tokio::test]

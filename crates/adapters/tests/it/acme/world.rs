@@ -14,8 +14,9 @@ use perennial_core::words::{
 use perennial_peers::{ChallTestSrv, Pebble, PebbleOptions, Port, until};
 use perennial_wire::clock::Clock;
 use perennial_wire::http::{self, Http, Roots};
-use perennial_wire::key::KeyPair;
+use perennial_wire::key::{KeyPair, to_pem};
 use perennial_wire::shelf::{Bundle, Shelf, ShelfError};
+use perennial_wire::x509::Chain;
 use zeroize::Zeroizing;
 
 pub(super) const ISSUER: &str = "pebble";
@@ -25,6 +26,8 @@ pub(super) const ISSUER: &str = "pebble";
 pub(super) struct Memory {
     keys: Mutex<BTreeMap<Slot, Zeroizing<Vec<u8>>>>,
     chains: Mutex<BTreeMap<Fingerprint, Vec<u8>>>,
+    /// The leaf and the slot of the key of each bundle.
+    bundles: Mutex<BTreeMap<BundleId, (Fingerprint, Slot)>>,
 }
 
 impl Memory {
@@ -37,6 +40,12 @@ impl Memory {
 
     pub(super) fn pair(&self, slot: &Slot) -> KeyPair {
         KeyPair::from_pkcs8(&self.key(slot).unwrap()).unwrap()
+    }
+
+    pub(super) fn join(&self, leaf: Fingerprint, key: &Slot) -> BundleId {
+        let id = BundleId(leaf.0);
+        self.bundles.lock().unwrap().insert(id, (leaf, key.clone()));
+        id
     }
 
     pub(super) fn chain(&self, leaf: Fingerprint) -> Option<String> {
@@ -58,7 +67,13 @@ impl Shelf for Memory {
     }
 
     fn bundle(&self, id: BundleId) -> Result<Bundle, ShelfError> {
-        Err(ShelfError { attempted: format!("read bundle {id}"), cause: "none here".to_owned() })
+        let absent =
+            || ShelfError { attempted: format!("read bundle {id}"), cause: "none here".to_owned() };
+        let (leaf, key) = self.bundles.lock().unwrap().get(&id).cloned().ok_or_else(absent)?;
+        let chain = self.chain(leaf).ok_or_else(absent)?;
+        let chain = Chain::from_pem(chain.as_bytes()).unwrap();
+        let key_pem = to_pem(&self.key(&key)?);
+        Ok(Bundle { leaf_pem: chain.leaf_pem(), chain_pem: chain.rest_pem(), key_pem })
     }
 }
 

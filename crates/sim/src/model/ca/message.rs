@@ -87,10 +87,10 @@ pub enum CaRequest {
         /// Of which leaf.
         leaf: AriCertId,
     },
-    /// RFC 8555 section 7.6, signed by an account.
+    /// RFC 8555 section 7.6.
     Revoke {
-        /// Who asks.
-        account: Url,
+        /// Who asks; without an account, it was signed by the leaf's own key.
+        account: Option<Url>,
         /// The serial number's octets.
         serial: Serial,
     },

@@ -187,7 +187,7 @@ impl Ca {
                 self.certificate(account, certificate)
             }
             CaRequest::RenewalInfo { leaf } => self.renewal_info(leaf, now),
-            CaRequest::Revoke { account, serial } => self.revoke(account, serial),
+            CaRequest::Revoke { account, serial } => self.revoke(account.as_ref(), serial),
         }
     }
 

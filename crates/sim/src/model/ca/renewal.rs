@@ -81,7 +81,7 @@ impl Ca {
         AriCertId(format!("{}.{}", part(&self.config.authority_key_id), part(serial)).into())
     }
 
-    fn serial_of(&self, leaf: &AriCertId) -> Option<Serial> {
+    pub(crate) fn serial_of(&self, leaf: &AriCertId) -> Option<Serial> {
         let (issuer, serial) = leaf.0.split_once('.')?;
         let decode = |text| BASE64_URL_SAFE_NO_PAD.decode(text).ok();
         if decode(issuer)? != *self.config.authority_key_id {
@@ -112,11 +112,11 @@ impl Ca {
         Ok(good(200, CaFact::Certificate(found.leaf.clone())))
     }
 
-    pub(super) fn revoke(&mut self, account: &Url, serial: &Serial) -> Answered {
-        let signer = self.signer(account)?;
+    pub(super) fn revoke(&mut self, account: Option<&Url>, serial: &Serial) -> Answered {
+        let signer = account.map(|account| self.signer(account)).transpose()?;
         let found = self.leaves.get_mut(serial);
         let found = found.ok_or_else(|| gone("No such certificate"))?;
-        if found.account != signer {
+        if signer.is_some_and(|signer| found.account != signer) {
             let detail = "The key ID specified in the revocation request is not authorized";
             return Err(unauthorized(detail).into());
         }
