@@ -46,11 +46,14 @@ use super::hands::{Hands, Unfit};
 use super::shelf::VaultShelf;
 use crate::clock::Time;
 
+/// Listeners by what they speak, and where.
+type Listeners = BTreeMap<(Protocol, Vec<SocketAddr>), Arc<Listener>>;
+
 /// What surrounds the adapters beyond the operator's settings, and outlives a change of these.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// Listeners by what they answer and their addresses: an unchanged one goes on listening.
-    listeners: Arc<Mutex<BTreeMap<(Protocol, Vec<SocketAddr>), Arc<Listener>>>>,
+    listeners: Arc<Mutex<Listeners>>,
     /// Who writes to which zone: what a former configuration still writes must not meet ours.
     zones: ZoneLocks,
     /// The CAs' lists of revoked leaves: a CA is not to be asked again at every reload.
