@@ -180,6 +180,19 @@ pub enum ActKind {
         /// Whether files that are not ours are copied aside and replaced.
         take_over: bool,
     },
+    /// Makes active again what was before a bundle, and tells the server.
+    PutBack {
+        /// Where.
+        target: Name,
+        /// For which certificate.
+        certificate: Name,
+        /// Which bundle is taken back.
+        bundle: BundleId,
+        /// The leaf that is to be active again.
+        onto: Fingerprint,
+        /// What is worse with it than before, in words.
+        because: Box<str>,
+    },
 }
 
 /// An account at an issuer: what every signed request needs.
@@ -223,6 +236,8 @@ pub enum Fact {
     Validated,
     /// The bundle is active and the server was told.
     Activated,
+    /// What was before it is active again and the server was told.
+    PutBack,
 }
 
 /// How an act ended.

@@ -27,7 +27,8 @@ impl Client {
             | ActKind::KeepBundle { .. }
             | ActKind::Stage { .. }
             | ActKind::Validate { .. }
-            | ActKind::Activate { .. } => "perform an act that is not ACME's".to_owned(),
+            | ActKind::Activate { .. }
+            | ActKind::PutBack { .. } => "perform an act that is not ACME's".to_owned(),
         };
         let (identifiers, replaces) = match act {
             ActKind::NewOrder { identifiers, replaces, .. } => (&**identifiers, replaces.is_some()),

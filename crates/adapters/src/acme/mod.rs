@@ -125,7 +125,8 @@ impl Client {
             | ActKind::KeepBundle { .. }
             | ActKind::Stage { .. }
             | ActKind::Validate { .. }
-            | ActKind::Activate { .. } => Err(Stopped::ours(Step::Directory, NOT_OURS)),
+            | ActKind::Activate { .. }
+            | ActKind::PutBack { .. } => Err(Stopped::ours(Step::Directory, NOT_OURS)),
         };
         match done {
             Ok(fact) => Outcome::Done(fact),

@@ -6,7 +6,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use perennial_core::words::{BundleId, Installed, LeafFacts};
+use jiff::Timestamp;
+use perennial_core::words::{BundleId, Fingerprint, Installed, LeafFacts};
 use perennial_wire::private_key;
 use perennial_wire::shelf::Bundle;
 use perennial_wire::x509::Chain;
@@ -148,6 +149,33 @@ pub(super) fn back(
         return writer.run(&[Step::SyncDir(layout.folder.clone())]);
     }
     writer.run(&plan_close(layout)?)
+}
+
+/// Makes active again what was before a bundle: the leaf `onto`, while it is valid.
+pub(super) fn put_back(
+    writer: &mut Writer,
+    layout: &Layout,
+    id: BundleId,
+    onto: Fingerprint,
+    now: Timestamp,
+) -> Result<(), Trouble> {
+    let is_good = |leaf: &LeafFacts| leaf.fingerprint == onto && leaf.ends_at() > now;
+    let active = Pointed::At(Layout::version(id));
+    if layout.pointed(CURRENT)? != active {
+        // It was put back before a crash, or somebody put something else there.
+        let lying = layout.active(CURRENT, File::Fullchain)?;
+        let lying = lying.map_or(Ok(None), |path| leaf_at(&path))?;
+        return if lying.is_some_and(|leaf| is_good(&leaf)) { Ok(()) } else { Err(gone(layout)) };
+    }
+    let before = leaf_before(layout, Switched::Bundle)?;
+    if !before.is_some_and(|leaf| is_good(&leaf)) {
+        return Err(gone(layout));
+    }
+    back(writer, layout, Switched::Bundle)
+}
+
+fn gone(layout: &Layout) -> Trouble {
+    Trouble::NothingBefore(layout.folder.clone())
 }
 
 /// Removes what is older than the previous bundle.

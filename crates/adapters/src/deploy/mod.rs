@@ -9,6 +9,7 @@
 //! | `Stage` | what the next stage clears | finds the bundle there, or begins anew |
 //! | `Validate` | nothing | checks again |
 //! | `Activate` | the old bundle active, or the new one and the server not told | tells it again |
+//! | `PutBack` | the new bundle active, or the old one and the server not told | tells it again |
 //!
 //! The recipes: [`FilesSettings`], a directory with optional fixed paths and commands;
 //! [`NginxSettings`] and [`HaproxySettings`], which read their server's configuration to know which
@@ -117,7 +118,7 @@ impl Targets {
         Self { targets: settings.into_iter().map(target).collect() }
     }
 
-    /// Performs `Stage`, `Validate` or `Activate`.
+    /// Performs `Stage`, `Validate`, `Activate` or `PutBack`.
     pub async fn perform(&self, act: &ActKind) -> Outcome {
         let (target, attempted) = match act {
             ActKind::Stage { target, certificate, .. } => (target, format!("stage {certificate}")),
@@ -126,6 +127,9 @@ impl Targets {
             }
             ActKind::Activate { target, certificate, .. } => {
                 (target, format!("activate {certificate}"))
+            }
+            ActKind::PutBack { target, certificate, .. } => {
+                (target, format!("put back what was before {certificate}"))
             }
             other => {
                 let attempted = format!("perform {other:?} at a target");
@@ -151,6 +155,9 @@ impl Targets {
             }
             ActKind::Activate { certificate, bundle, take_over, .. } => {
                 target.activate(certificate, *bundle, *take_over).await.map(|()| Fact::Activated)
+            }
+            ActKind::PutBack { certificate, bundle, onto, .. } => {
+                target.put_back(certificate, *bundle, *onto).await.map(|()| Fact::PutBack)
             }
             _ => Err(Trouble::NotOurs),
         }

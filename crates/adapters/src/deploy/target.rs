@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use perennial_core::words::{BundleId, Installed, Name};
+use perennial_core::words::{BundleId, Fingerprint, Installed, Name};
 use perennial_wire::clock::Clock;
 use perennial_wire::program::{Program, ProgramError};
 use perennial_wire::shelf::Shelf;
@@ -114,6 +114,28 @@ impl Target {
             tracing::info!(target_name = %self.name, %trouble, "old bundles could not be removed");
         }
         Ok(())
+    }
+
+    /// Makes active again what was before a bundle, if that is the leaf it is said to be and still
+    /// valid.
+    pub(super) async fn put_back(
+        &self,
+        certificate: &Name,
+        id: BundleId,
+        onto: Fingerprint,
+    ) -> Result<(), Trouble> {
+        let _writing = self.writing.lock().await;
+        let layout = self.layout(certificate)?;
+        let now = self.logical.now();
+        let own = layout.clone();
+        let put_back = move || install::put_back(&mut Writer::default(), &own, id, onto, now);
+        spawn_blocking(put_back).await??;
+        let told = self.tell(certificate, &layout).await;
+        told.map_err(|Untold { error, refused }| Trouble::Reload {
+            error,
+            refused,
+            after: Aftermath::RolledBackUntold,
+        })
     }
 
     pub(super) async fn inspect(&self, certificate: &Name) -> Result<Installed, Trouble> {

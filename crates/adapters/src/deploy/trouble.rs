@@ -37,6 +37,10 @@ pub(super) enum Trouble {
     InTheWay(PathBuf),
     #[error("`{}` is not staged, or not wholly", .0.display())]
     NotStaged(PathBuf),
+    #[error(
+        "what was to be put back does not lie in `{}` any more, or is not valid any more", .0.display()
+    )]
+    NothingBefore(PathBuf),
     #[error("`{}` line {line}: {reason}", path.display())]
     Config { path: PathBuf, line: usize, reason: String },
     #[error("`{}` is also used by {other}, which this certificate does not cover", path.display())]
@@ -118,7 +122,7 @@ impl Trouble {
             Self::Foreign(_) | Self::InTheWay(_) | Self::Config { .. } | Self::Shared { .. } => {
                 (Refused, target())
             }
-            Self::NotStaged(_) => (Gone, target()),
+            Self::NotStaged(_) | Self::NothingBefore(_) => (Gone, target()),
             Self::Ask { error } | Self::Check { error, .. } | Self::Reload { error, .. } => {
                 match error {
                     ProgramError::Start { source, .. } => match source.kind() {
@@ -183,6 +187,7 @@ mod tests {
             (Trouble::Foreign(path()), Refused, web()),
             (Trouble::InTheWay(path()), Refused, web()),
             (Trouble::NotStaged(path()), Gone, web()),
+            (Trouble::NothingBefore(path()), Gone, web()),
             (Trouble::Config { path: path(), line: 3, reason: said() }, Refused, web()),
             (Trouble::Shared { path: path(), other: said() }, Refused, web()),
             (start(io::ErrorKind::NotFound), Refused, web()),

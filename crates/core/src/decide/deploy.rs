@@ -8,6 +8,9 @@
 //! Never worse (law 6): files that are not ours stay untouched unless `take_over` was declared, and
 //! a leaf that is newer than ours and covers the names is never replaced by ours.
 //!
+//! Where a server serves worse with the newest leaf than before, the bundle before it is put back
+//! ([`put_back`]).
+//!
 //! What is staged and checked is not activated while [`hold`] finds something that speaks against
 //! it, until the reserve begins or a person confirms it.
 //!
@@ -18,6 +21,7 @@ use alloc::boxed::Box;
 use jiff::{SignedDuration, Timestamp};
 
 use super::hold::{self, Hold};
+use super::put_back::{self, Worse};
 use super::{Context, Decision, Lane, Ties, is_other, may_write, ours, retry};
 use crate::action::ActKind;
 use crate::event::{Event, HoldOverruled};
@@ -48,6 +52,9 @@ pub(super) fn decide(
     let Some(leaf) = certificate.leaf.as_deref() else { return };
     let Some(bundle) = leaf.bundle else { return };
     for (place, ledger) in certificate.targets.iter().enumerate() {
+        if take_back(cx, name, certificate, place, (leaf, bundle), decision) {
+            continue;
+        }
         let is_active = ledger.active() == Some(leaf.number);
         let again_at = reload_at(cx, certificate, place).filter(|_| is_active);
         if is_active && again_at.is_none() || !may_replace(cx, certificate, ledger, leaf) {
@@ -57,6 +64,7 @@ pub(super) fn decide(
             continue;
         }
         let retry_at = ledger.trouble.as_deref().map(retry::target_at).max(again_at);
+        let retry_at = retry_at.max(retry::put_back_until(certificate, ledger));
         if let Some(later) = retry_at.filter(|at| *at > cx.now) {
             decision.wake(later);
             continue;
@@ -84,6 +92,36 @@ pub(super) fn decide(
         }
         decision.want(Lane::Target(ledger.target.clone()), act, within);
     }
+}
+
+/// Wants the bundle before the newest to be put back, where that is better; returns whether nothing
+/// else is to be done.
+fn take_back(
+    cx: &Context<'_>,
+    name: &Name,
+    certificate: &Certificate,
+    place: usize,
+    newest: (&Leaf, BundleId),
+    decision: &mut Decision,
+) -> bool {
+    let act = match put_back::judge(cx, name, certificate, place, newest) {
+        Worse::No => return false,
+        Worse::NotYet(at) => {
+            decision.wake(at);
+            return false;
+        }
+        Worse::Yes(act) => act,
+    };
+    let Some(ledger) = certificate.targets.get(place) else { return false };
+    let retry_at = ledger.trouble.as_deref().map(retry::target_at);
+    if is_in_flight(certificate, &ledger.target) {
+        return true;
+    }
+    match retry_at.filter(|at| *at > cx.now) {
+        Some(later) => decision.wake(later),
+        None => decision.want(Lane::Target(ledger.target.clone()), act, COMMAND_WITHIN),
+    }
+    true
 }
 
 pub(super) fn drop_spent_keys(
@@ -167,7 +205,8 @@ fn is_in_flight(certificate: &Certificate, target: &Name) -> bool {
     certificate.history.is_acting(|act| match act {
         ActKind::Stage { target: t, .. }
         | ActKind::Validate { target: t, .. }
-        | ActKind::Activate { target: t, .. } => t == target,
+        | ActKind::Activate { target: t, .. }
+        | ActKind::PutBack { target: t, .. } => t == target,
         _ => false,
     })
 }

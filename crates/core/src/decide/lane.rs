@@ -48,7 +48,8 @@ impl Lane {
             }
             ActKind::Stage { target, .. }
             | ActKind::Validate { target, .. }
-            | ActKind::Activate { target, .. } => Self::Target(target.clone()),
+            | ActKind::Activate { target, .. }
+            | ActKind::PutBack { target, .. } => Self::Target(target.clone()),
         }
     }
 

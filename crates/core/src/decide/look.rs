@@ -100,7 +100,7 @@ fn probe_every(
     let ledgers = certificate.targets.iter().enumerate();
     let activated = ledgers.filter_map(|(place, ledger)| match ledger.step {
         DeployStep::Activated { at, .. } if ties.may_show(place, spec, endpoint) => Some(at),
-        _ => None,
+        _ => put_back_at(ledger).filter(|_| ties.may_show(place, spec, endpoint)),
     });
     // A leaf that was installed and not seen yet is looked for, however well the old one looks.
     let newest: Option<Timestamp> = activated.max();
@@ -114,6 +114,11 @@ fn probe_every(
     // What it waits for is published by people, who look at the clock.
     let usual = if super::hold::awaits_records(cx, certificate) { WHEN_AWAITED } else { usual };
     settling.map_or(usual, |every| every.min(usual))
+}
+
+/// Returns when a target's newest leaf was taken back, if it was.
+fn put_back_at(ledger: &Deployment) -> Option<Timestamp> {
+    ledger.trouble.as_deref().filter(|_| ledger.put_back > 0).map(|trouble| trouble.at)
 }
 
 fn is_well(spec: &EndpointSpec, endpoint: &EndpointState) -> bool {

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Runway;
 use super::due::{at_most_a_quarter, due};
-use crate::state::{Attempt, Certificate, Failing, LastFailure, Owed, Rest, Trouble};
+use crate::state::{Attempt, Certificate, Deployment, Failing, LastFailure, Owed, Rest, Trouble};
 use crate::words::time::after;
 use crate::words::{Blame, FailureKind};
 
@@ -50,6 +50,10 @@ const TARGET: &[SignedDuration] = &[secs(10), mins(1), mins(5), mins(15), mins(6
 /// are lost, and rarely in the end, since one that does nothing is a person's to mend.
 const RELOAD: &[SignedDuration] =
     &[secs(10), mins(1), mins(5), mins(15), mins(60), mins(60), mins(60), mins(360)];
+
+/// A bundle that was taken back, since its server served worse with it: soon once, in case it was
+/// something passing, and rarely then, since each try costs clients some seconds.
+const PUT_BACK: &[SignedDuration] = &[mins(30), mins(360), mins(1440)];
 
 /// An act within a running attempt that failed for a passing reason.
 const WITHIN_ATTEMPT: &[SignedDuration] = &[secs(2), secs(10), secs(30), mins(1), mins(2)];
@@ -127,6 +131,14 @@ pub fn target_at(trouble: &Trouble) -> Timestamp {
 /// Returns when a server that was told at a moment, and `reloads` times before, may be told again.
 pub(super) fn told_again_at(at: Timestamp, reloads: u16) -> Timestamp {
     after(at, step(RELOAD, reloads.saturating_add(1)))
+}
+
+/// Returns until when a bundle that was taken back is left alone.
+#[must_use]
+pub fn put_back_until(certificate: &Certificate, ledger: &Deployment) -> Option<Timestamp> {
+    let trouble = ledger.trouble.as_deref().filter(|_| ledger.put_back > 0)?;
+    let delay = shortened(certificate, trouble.at, step(PUT_BACK, ledger.put_back));
+    Some(after(trouble.at, delay))
 }
 
 /// Returns when an act of a running attempt may be tried again.

@@ -90,6 +90,17 @@ impl<'a> Ties<'a> {
         }
     }
 
+    /// Returns whether an address is a target's and can be no other's.
+    pub(crate) fn is_alone_at(
+        &self,
+        target: usize,
+        endpoint: &EndpointSpec,
+        address: SocketAddr,
+    ) -> bool {
+        let mut all = 0..self.certificate.targets.len();
+        all.all(|other| self.is_at(other, endpoint, Some(address)) == (other == target))
+    }
+
     /// Returns whether an address that is on nobody's list may be one of a target's.
     pub(crate) fn has_no_list(&self, target: usize) -> bool {
         self.list(target).is_empty()

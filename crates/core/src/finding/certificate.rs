@@ -12,7 +12,9 @@ use alloc::vec::Vec;
 use jiff::Timestamp;
 
 use super::{COURSE, Code, Finding, Severity};
-use crate::decide::{Context, Decision, Runway, due, ends_at, held_until, holds_newer, may_write};
+use crate::decide::{
+    Context, Decision, Runway, due, ends_at, held_until, holds_newer, may_write, put_back_until,
+};
 use crate::state::{Attempt, Certificate, Deployment, Found, Laggard, LastFailure, Trouble};
 use crate::words::{Answer, Blame, ChallengeKind, Failure, FailureKind, Identifier, Permille};
 
@@ -264,8 +266,18 @@ fn target(
     if let Some(trouble) = ledger.trouble.as_deref().filter(told_of) {
         let severity = by_margin(cx, certificate, decision);
         let waiting = names(certificate);
-        let evidence = format!("{}; the newest leaf of {waiting} waits for it", told(trouble));
-        say(Code::TargetFailing, severity, evidence.into(), decision);
+        if let Some(until) = put_back_until(certificate, ledger) {
+            let evidence = format!(
+                "with the newest leaf of {waiting} it served worse than before: {}; the bundle before \
+                 it was made active again at {}, and the newest is tried again at {until}",
+                trouble.failure.cause, trouble.at
+            );
+            let severity = severity.max(Severity::Warning);
+            say(Code::TargetRolledBack, severity, evidence.into(), decision);
+        } else {
+            let evidence = format!("{}; the newest leaf of {waiting} waits for it", told(trouble));
+            say(Code::TargetFailing, severity, evidence.into(), decision);
+        }
     }
     if !ledger.remarks().is_empty() {
         let evidence = ledger.remarks().join("; ");

@@ -136,6 +136,9 @@ codes! {
     /// No root of the local trust store vouches for a new leaf; it is held.
     LeafUntrusted = "leaf.untrusted",
         "declare the issuer's `roots` if the CA is a private one, or let it pass: perennial confirm CERTIFICATE --leaf NUMBER";
+    /// A server served worse with the newest leaf than before, and the one before is active again.
+    TargetRolledBack = "target.rolled-back",
+        "see why its server does not serve the new files as the old ones, mend it, then: perennial renew CERTIFICATE";
     /// The validation of a name fails at the CA.
     NameValidationFailed = "name.validation-failed",
         "read what the CA saw below, then: perennial check NAME";

@@ -485,7 +485,8 @@ const fn is_of_attempt(act: &ActKind) -> bool {
         | ActKind::Withdraw { .. }
         | ActKind::Stage { .. }
         | ActKind::Validate { .. }
-        | ActKind::Activate { .. } => false,
+        | ActKind::Activate { .. }
+        | ActKind::PutBack { .. } => false,
     }
 }
 
@@ -530,6 +531,9 @@ pub(super) fn unanswered(act: &ActKind) -> Failure {
         ActKind::Stage { target, .. } => (Blame::Target(target.clone()), "stage a bundle"),
         ActKind::Validate { target, .. } => (Blame::Target(target.clone()), "validate a bundle"),
         ActKind::Activate { target, .. } => (Blame::Target(target.clone()), "activate a bundle"),
+        ActKind::PutBack { target, .. } => {
+            (Blame::Target(target.clone()), "put the bundle before back")
+        }
         ActKind::MakeKey { .. } => (Blame::Ourselves, "make a key"),
         ActKind::DropKey { .. } => (Blame::Ourselves, "drop a key"),
         ActKind::KeepBundle { .. } => (Blame::Ourselves, "keep a bundle"),

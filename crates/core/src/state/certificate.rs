@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::{Attempt, Rest, Stage};
-use super::deployment::{DeployStep, Deployment, Found, Overruled};
+use super::deployment::{Before, DeployStep, Deployment, Fine, Found, Overruled};
 use super::endpoint::{AddressState, EndpointState};
 use super::few::Few;
 use super::history::History;
@@ -379,7 +379,10 @@ impl Certificate {
         match event {
             Event::CertificateDeclared(spec) => self.redeclare(at, spec),
             Event::Undeclared(_) => self.undeclared_at = Some(at),
-            Event::Started(started) => self.owe(&started.act),
+            Event::Started(started) => {
+                self.owe(&started.act);
+                self.remember_before(&started.act);
+            }
             Event::Ended(end) => {
                 if let Some(act) = ended {
                     self.conclude(at, &act, end);
@@ -449,6 +452,9 @@ impl Certificate {
         let endpoints = core::mem::take(&mut self.endpoints);
         let known: Vec<_> = before.endpoints.iter().cloned().zip(endpoints).collect();
         self.align(&targets, &known);
+        if before.endpoints != self.spec.endpoints {
+            self.targets.iter_mut().for_each(|ledger| ledger.before = None);
+        }
         self.undeclared_at = None;
         self.renamed_to = None;
     }
@@ -498,6 +504,27 @@ impl Certificate {
         }
     }
 
+    /// What is fine when a leaf begins to be activated must not be worse after it.
+    fn remember_before(&mut self, act: &ActKind) {
+        let ActKind::Activate { target, bundle, .. } = act else { return };
+        let Some(leaf) = self.leaf.as_deref().filter(|leaf| leaf.bundle == Some(*bundle)) else {
+            return;
+        };
+        let mut ledgers = self.targets.iter_mut();
+        let Some(ledger) = ledgers.find(|ledger| ledger.target == *target) else { return };
+        // One that is told again has been activated already.
+        if ledger.active() == Some(leaf.number) {
+            return;
+        }
+        let lying = match &ledger.found {
+            Found::Leaf { facts, key_matches: true, .. } => Some(facts.fingerprint),
+            Found::Unlooked | Found::Unlookable(_) | Found::Nothing { .. } | Found::Leaf { .. } => {
+                None
+            }
+        };
+        ledger.before = before(&self.endpoints, lying, leaf.facts.fingerprint);
+    }
+
     fn conclude(&mut self, at: Timestamp, act: &ActKind, end: &Ended) {
         let outcome = &end.outcome;
         match act {
@@ -507,7 +534,8 @@ impl Certificate {
             ActKind::Revoke { bundle, .. } => self.settle_revocation(at, *bundle, act, end),
             ActKind::Stage { target, bundle, .. }
             | ActKind::Validate { target, bundle, .. }
-            | ActKind::Activate { target, bundle, .. } => {
+            | ActKind::Activate { target, bundle, .. }
+            | ActKind::PutBack { target, bundle, .. } => {
                 let number = self.leaf.as_ref().filter(|leaf| leaf.bundle == Some(*bundle));
                 let number = number.map(|leaf| leaf.number);
                 let mut ledgers = self.targets.iter_mut();
@@ -754,9 +782,33 @@ impl Certificate {
                 && (everywhere || named)
             {
                 ledger.step = DeployStep::Seen { leaf, at };
+                ledger.before = None;
+                ledger.put_back = 0;
             }
         }
     }
+}
+
+/// Returns what is in good order before a leaf is activated: the leaf that was found lying there, if
+/// it is shown, or else the newest that is. What was found may be long ago; whether it can be put
+/// back is known where it lies.
+fn before(
+    endpoints: &[EndpointState],
+    lying: Option<Fingerprint>,
+    next: Fingerprint,
+) -> Option<Box<Before>> {
+    let fine = || {
+        endpoints.iter().zip(0_u16..).flat_map(|(endpoint, number)| {
+            let shown = endpoint.shown.iter().flatten();
+            let fine = shown.filter(|shown| shown.state == SightState::Ok);
+            fine.filter_map(move |shown| Some((number, shown, shown.served.as_deref()?)))
+        })
+    };
+    let others = fine().map(|(.., served)| served).filter(|served| served.leaf != next);
+    let own = others.max_by_key(|served| (Some(served.leaf) == lying, served.not_before))?;
+    let fine = fine().filter(|(.., served)| served.leaf == own.leaf);
+    let fine = fine.map(|(endpoint, shown, _)| Fine { endpoint, address: shown.address });
+    Some(Box::new(Before { leaf: own.leaf, ends_at: own.ends_at, fine: fine.collect() }))
 }
 
 /// Returns where a key that is reused lies, after so many were given up.

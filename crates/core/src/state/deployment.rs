@@ -10,13 +10,16 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::net::SocketAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Leaf;
 use crate::action::{ActKind, Outcome};
-use crate::words::{Failure, Installed, LeafFacts, Name, Objection};
+use crate::words::{
+    Blame, Failure, FailureKind, Fingerprint, Installed, LeafFacts, Name, Objection,
+};
 
 /// A target's ledger. It holds the facts of the leaf that was found; in a checkpoint, their number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +45,32 @@ pub struct Deployment<F = Arc<LeafFacts>> {
     /// Where bundles of the past lie that should be gone, as the last look found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leftovers: Option<Box<[Box<str>]>>,
+    /// What was fine here when the newest leaf began to be activated, until it is seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Box<Before>>,
+    /// How often the newest leaf was taken back here, since its server served worse with it.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub put_back: u16,
+}
+
+/// What was in good order at a target before its newest leaf was activated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// The leaf that was shown.
+    pub leaf: Fingerprint,
+    /// When it ends.
+    pub ends_at: Timestamp,
+    /// The addresses that showed it to clients in good order.
+    pub fine: Box<[Fine]>,
+}
+
+/// An address that was in good order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fine {
+    /// Of which endpoint, in the order of the declaration.
+    pub endpoint: u16,
+    /// Which.
+    pub address: SocketAddr,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes what it skips by reference")]
@@ -160,7 +189,8 @@ impl<F> Deployment<F> {
         self,
         name: impl FnOnce(F) -> Result<G, E>,
     ) -> Result<Deployment<G>, E> {
-        let Self { target, found, step, trouble, overruled, reloads, remarks, leftovers } = self;
+        let Self { target, found, step, trouble, overruled, reloads, .. } = self;
+        let Self { remarks, leftovers, before, put_back, .. } = self;
         let found = match found {
             Found::Unlooked => Found::Unlooked,
             Found::Unlookable(failure) => Found::Unlookable(failure),
@@ -169,7 +199,18 @@ impl<F> Deployment<F> {
                 Found::Leaf { facts: name(facts)?, ours, key_matches }
             }
         };
-        Ok(Deployment { target, found, step, trouble, overruled, reloads, remarks, leftovers })
+        Ok(Deployment {
+            target,
+            found,
+            step,
+            trouble,
+            overruled,
+            reloads,
+            remarks,
+            leftovers,
+            before,
+            put_back,
+        })
     }
 }
 
@@ -213,6 +254,8 @@ impl Deployment {
             reloads: 0,
             remarks: None,
             leftovers: None,
+            before: None,
+            put_back: 0,
         }
     }
 
@@ -263,6 +306,8 @@ impl Deployment {
         self.step = DeployStep::Behind;
         self.trouble = None;
         self.reloads = 0;
+        self.before = None;
+        self.put_back = 0;
     }
 
     /// Takes in what was found. A leaf other than the active one means that somebody put it there:
@@ -310,6 +355,10 @@ impl Deployment {
         leaf: Option<u32>,
     ) {
         match outcome {
+            // What is taken back stays to be taken back.
+            Outcome::Failed(failure) if matches!(act, ActKind::PutBack { .. }) => {
+                self.note(at, failure);
+            }
             Outcome::Failed(failure) => {
                 self.note(at, failure);
                 // What was staged may be gone; begin anew.
@@ -323,6 +372,9 @@ impl Deployment {
             }
             Outcome::Done(_) => {
                 let Some(leaf) = leaf else { return };
+                if let ActKind::PutBack { because, .. } = act {
+                    return self.take_back(at, because);
+                }
                 // It was told of it before: its server goes on serving another one.
                 if matches!(act, ActKind::Activate { .. }) && self.active() == Some(leaf) {
                     self.reloads = self.reloads.saturating_add(1);
@@ -341,6 +393,27 @@ impl Deployment {
         }
     }
 
+    /// The newest leaf was taken back: the target is behind, and its files are another's.
+    fn take_back(&mut self, at: Timestamp, because: &str) {
+        let put_back = self.put_back.saturating_add(1);
+        let trouble = Trouble {
+            failure: Failure {
+                kind: FailureKind::Refused,
+                blame: Blame::Target(self.target.clone()),
+                attempted: "serve the newest leaf".into(),
+                cause: because.into(),
+                problem: None,
+            },
+            at,
+            failures: put_back,
+            since: at,
+        };
+        self.fall_behind();
+        self.found = Found::Unlooked;
+        self.trouble = Some(Box::new(trouble));
+        self.put_back = put_back;
+    }
+
     fn note(&mut self, at: Timestamp, failure: &Failure) {
         let before = self.trouble.take();
         self.trouble = Some(Box::new(Trouble::again(before.as_deref(), at, failure)));
@@ -351,7 +424,7 @@ impl Deployment {
 mod tests {
     use super::*;
     use crate::action::Fact;
-    use crate::words::{Blame, BundleId, FailureKind};
+    use crate::words::BundleId;
 
     #[test]
     fn a_server_that_takes_files_and_does_not_reload_is_tried_at_growing_distances() {

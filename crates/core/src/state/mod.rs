@@ -41,7 +41,7 @@ pub use chain::Offered;
 pub(crate) use checkpoint::known_shape;
 pub use checkpoint::{CHECKPOINT_SHAPE, Saved, Snapshot};
 pub(crate) use clock::SetBack;
-pub use deployment::{DeployStep, Deployment, Found, Overruled, Trouble};
+pub use deployment::{Before, DeployStep, Deployment, Fine, Found, Overruled, Trouble};
 pub use endpoint::{AddressState, Doubt, EndpointState, Lasting, Served, StoreRefuses, TlsaState};
 pub use failing::Failing;
 pub use few::Few;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use perennial_core::action::{ActKind, AskKind};
+use perennial_core::action::{ActKind, AskKind, Fact, Outcome};
 use perennial_core::decide::{self, Context, Decision, Draw, Hold};
 use perennial_core::event::{
     Decoded, EndpointSeen, Event, LeafConfirmed, Reason, RenewalInfoSeen, TargetInspected,
@@ -106,7 +106,7 @@ impl Story {
         story
     }
 
-    fn tell(&mut self, kind: StreamKind, name: &str, event: &Event) {
+    pub(crate) fn tell(&mut self, kind: StreamKind, name: &str, event: &Event) {
         let stream = Stream::new(kind, Name::new(name));
         let version = self.state.version(&stream) + 1;
         self.state.fold(&stream, version, self.now, event).unwrap();
@@ -199,6 +199,41 @@ impl Story {
         };
         change(&mut leaf);
         self.site(&Event::LeafInherited(Box::new(leaf)));
+    }
+
+    /// The act of the target that is wanted, if one is.
+    pub(crate) fn wanted(&self) -> Option<ActKind> {
+        let mut wants = self.decide().wants.into_iter().filter_map(|want| want.act);
+        wants.find(|act| {
+            matches!(
+                act,
+                ActKind::Stage { .. } | ActKind::Activate { .. } | ActKind::PutBack { .. }
+            )
+        })
+    }
+
+    /// The act of the target that is wanted is done, with this outcome.
+    pub(crate) fn does(&mut self, outcome: &Outcome) {
+        let act = self.wanted().expect("an act is wanted");
+        let deadline_at = after(self.now, SignedDuration::from_mins(1));
+        self.site(&Event::Started(perennial_core::event::Started { act, deadline_at }));
+        let of = self.state.version(&Stream::new(StreamKind::Certificate, Name::new(SITE)));
+        let (outcome, interrupted) = (outcome.clone(), false);
+        self.site(&Event::Ended(perennial_core::event::Ended { of, outcome, interrupted }));
+    }
+
+    /// Each of these addresses shows this.
+    pub(crate) fn shows(&mut self, all: &[(&str, SightState, Option<&LeafFacts>)]) {
+        let shake = |(address, state, leaf): &(&str, SightState, Option<&LeafFacts>)| Handshake {
+            address: address.parse().unwrap(),
+            state: *state,
+            leaf: leaf.cloned().map(Arc::new),
+            cause: None,
+            doubts: None,
+        };
+        let sight = Ok(Sight { handshakes: all.iter().map(shake).collect(), tlsa: None });
+        let endpoint = self.spec.endpoints[0].clone();
+        self.site(&Event::EndpointSeen(EndpointSeen { endpoint, sight, seen_at: None }));
     }
 
     pub(crate) fn decide(&self) -> Decision {
@@ -499,17 +534,7 @@ fn activates(decision: &Decision) -> bool {
 
 /// Stages the newest leaf.
 fn stage(story: &mut Story) {
-    let want = story.decide().wants.into_iter().find_map(|want| match want.act {
-        Some(act @ ActKind::Stage { .. }) => Some(act),
-        _ => None,
-    });
-    let stream = Stream::new(StreamKind::Certificate, Name::new(SITE));
-    let deadline_at = after(story.now, SignedDuration::from_mins(1));
-    let act = want.expect("staging is wanted");
-    story.site(&Event::Started(perennial_core::event::Started { act, deadline_at }));
-    let of = story.state.version(&stream);
-    let outcome = perennial_core::action::Outcome::Done(perennial_core::action::Fact::Staged);
-    story.site(&Event::Ended(perennial_core::event::Ended { of, outcome, interrupted: false }));
+    story.does(&Outcome::Done(Fact::Staged));
 }
 
 fn ari_id(number: u8) -> AriCertId {

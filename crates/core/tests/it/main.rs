@@ -14,6 +14,7 @@ mod loading;
 mod offline;
 mod owing;
 mod properties;
+mod put_back;
 mod risky;
 mod shop;
 

@@ -110,5 +110,6 @@ pub(super) const fn kind_of(act: &ActKind) -> &'static str {
         ActKind::Stage { .. } => "Stage",
         ActKind::Validate { .. } => "Validate",
         ActKind::Activate { .. } => "Activate",
+        ActKind::PutBack { .. } => "PutBack",
     }
 }

@@ -107,9 +107,10 @@ impl Hands {
                     None => self.solvers.perform(act).await,
                 }
             }
-            ActKind::Stage { .. } | ActKind::Validate { .. } | ActKind::Activate { .. } => {
-                self.targets.perform(act).await
-            }
+            ActKind::Stage { .. }
+            | ActKind::Validate { .. }
+            | ActKind::Activate { .. }
+            | ActKind::PutBack { .. } => self.targets.perform(act).await,
         }
     }
 

@@ -45,6 +45,7 @@ pub(super) fn act(kind: &ActKind) -> String {
         ActKind::Stage { target, .. } => format!("stage the new leaf at {target}"),
         ActKind::Validate { target, .. } => format!("check what is staged at {target}"),
         ActKind::Activate { target, .. } => format!("install the new leaf at {target}"),
+        ActKind::PutBack { target, .. } => format!("put the leaf before it back at {target}"),
     }
 }
 
@@ -76,6 +77,7 @@ pub(super) fn fact(fact: &Fact, act: Option<&str>) -> String {
         Fact::Staged => done("staged the new leaf"),
         Fact::Validated => done("checked what is staged"),
         Fact::Activated => done("installed the new leaf"),
+        Fact::PutBack => done("put the leaf before it back"),
     }
 }
 

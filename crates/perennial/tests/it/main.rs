@@ -21,6 +21,7 @@ mod load;
 mod naming;
 mod process;
 mod providers;
+mod putting_back;
 mod reloading;
 mod renewing;
 mod revoked;

@@ -32,6 +32,7 @@ pub struct TargetFaults {
 #[derive(Clone, Debug)]
 struct Shelf<B> {
     active: Option<B>,
+    before: Option<B>,
     staged: Option<B>,
     ours: bool,
 }
@@ -51,6 +52,8 @@ pub enum TargetError {
     Stuck,
     /// What lies there is not ours, and taking over was not allowed.
     NotOurs,
+    /// There was nothing before what is active.
+    NothingBefore,
 }
 
 /// What lies at a target for one certificate.
@@ -73,7 +76,7 @@ impl<B> Default for Target<B> {
 impl<B: Clone + PartialEq> Target<B> {
     /// Puts a bundle there that is not ours.
     pub fn found_there(&mut self, certificate: &Name, bundle: B) {
-        let shelf = Shelf { active: Some(bundle), staged: None, ours: false };
+        let shelf = Shelf { active: Some(bundle), before: None, staged: None, ours: false };
         self.shelves.insert(certificate.clone(), shelf);
     }
 
@@ -87,7 +90,7 @@ impl<B: Clone + PartialEq> Target<B> {
         if self.faults.read_only {
             return Err(TargetError::ReadOnly);
         }
-        let empty = || Shelf { active: None, staged: None, ours: true };
+        let empty = || Shelf { active: None, before: None, staged: None, ours: true };
         self.shelves.entry(certificate.clone()).or_insert_with(empty).staged = Some(bundle);
         Ok(())
     }
@@ -134,9 +137,29 @@ impl<B: Clone + PartialEq> Target<B> {
         if shelf.staged.as_ref() != Some(bundle) {
             return Err(TargetError::NotStaged);
         }
+        shelf.before = shelf.active.take();
         shelf.active = shelf.staged.take();
         shelf.ours = true;
         Ok(())
+    }
+
+    /// Makes what was active before active again, and returns it. Once it is, it stays so.
+    ///
+    /// # Errors
+    ///
+    /// Returns why nothing changed.
+    pub fn put_back(&mut self, certificate: &Name) -> Result<B, TargetError> {
+        self.reach()?;
+        if self.faults.stuck {
+            return Err(TargetError::Stuck);
+        }
+        if self.faults.read_only {
+            return Err(TargetError::ReadOnly);
+        }
+        let shelf = self.shelves.get_mut(certificate).ok_or(TargetError::NothingBefore)?;
+        let before = shelf.before.clone().ok_or(TargetError::NothingBefore)?;
+        shelf.active = Some(before.clone());
+        Ok(before)
     }
 
     /// Looks.

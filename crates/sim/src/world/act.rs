@@ -77,6 +77,7 @@ impl Outside {
                 };
                 self.activate(target, certificate, &bundle, *take_over)
             }
+            ActKind::PutBack { target, certificate, .. } => self.put_back(target, certificate),
             ActKind::NewAccount { .. }
             | ActKind::NewOrder { .. }
             | ActKind::Respond { .. }
@@ -112,12 +113,37 @@ impl Outside {
         if let Outcome::Failed(_) = &activated {
             return activated;
         }
+        self.load(target, certificate, bundle.clone(), activated)
+    }
+
+    fn put_back(&mut self, target: &Name, certificate: &Name) -> Outcome {
+        let mut before = None;
+        let put_back = self.at_target(target, Fact::PutBack, |place| {
+            before = Some(place.put_back(certificate)?);
+            Ok(())
+        });
+        match (put_back, before) {
+            (Outcome::Done(fact), Some(before)) => {
+                self.load(target, certificate, before, Outcome::Done(fact))
+            }
+            (other, _) => other,
+        }
+    }
+
+    /// Lets the server of a target load a bundle; returns `done` if it does.
+    fn load(
+        &mut self,
+        target: &Name,
+        certificate: &Name,
+        bundle: Bundle,
+        done: Outcome,
+    ) -> Outcome {
         let Some(host) = self.hosts.get_mut(&(target.clone(), certificate.clone())) else {
-            return activated;
+            return done;
         };
-        host.store(Some(bundle.clone()));
+        host.store(Some(bundle));
         match host.reload() {
-            Ok(()) => activated,
+            Ok(()) => done,
             Err(ReloadError::Unreachable) => {
                 Outcome::Failed(of_target(target, TargetError::Unreachable))
             }
@@ -339,7 +365,9 @@ pub(super) fn ours(attempted: &str, cause: &str) -> Failure {
 /// Makes a failure of a target.
 pub(super) fn of_target(target: &Name, error: TargetError) -> Failure {
     let kind = match error {
-        TargetError::NotOurs | TargetError::Refused => FailureKind::Refused,
+        TargetError::NotOurs | TargetError::Refused | TargetError::NothingBefore => {
+            FailureKind::Refused
+        }
         TargetError::ReadOnly => FailureKind::Unauthorized,
         TargetError::Unreachable | TargetError::NotStaged | TargetError::Stuck => {
             FailureKind::Transient

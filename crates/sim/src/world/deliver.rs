@@ -212,7 +212,8 @@ pub(super) const fn issuer_of(act: &ActKind) -> Option<&Name> {
         | ActKind::KeepBundle { .. }
         | ActKind::Stage { .. }
         | ActKind::Validate { .. }
-        | ActKind::Activate { .. } => None,
+        | ActKind::Activate { .. }
+        | ActKind::PutBack { .. } => None,
     }
 }
 
@@ -223,7 +224,8 @@ fn transient(act: &ActKind) -> Failure {
         }
         ActKind::Stage { target, .. }
         | ActKind::Validate { target, .. }
-        | ActKind::Activate { target, .. } => Blame::Target(target.clone()),
+        | ActKind::Activate { target, .. }
+        | ActKind::PutBack { target, .. } => Blame::Target(target.clone()),
         ActKind::MakeKey { .. } | ActKind::DropKey { .. } | ActKind::KeepBundle { .. } => {
             Blame::Ourselves
         }
