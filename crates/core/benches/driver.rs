@@ -306,6 +306,7 @@ fn unchanged(driver: &Driver, ask: &Ask) -> Reply {
                 leaf: leaf.clone(),
                 cause: None,
                 doubts: None,
+                sample: None,
             };
             let handshakes = shown.iter().map(|address| shake(address.address)).collect();
             Reply::Sight(Sight { handshakes, tlsa: None })

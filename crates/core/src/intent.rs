@@ -200,6 +200,10 @@ pub struct EndpointSpec {
     /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<Variant>,
+    /// Whether several servers share its addresses: then one connection shows one of them, and
+    /// several are made.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub shared: bool,
 }
 
 impl fmt::Display for EndpointSpec {

@@ -7,6 +7,9 @@
 //! ([`Stores`]). Which leaf ought to be there is core's matter. A leaf that is fine otherwise
 //! is looked up on its CA's list of the revoked.
 //!
+//! Where several servers share an address, one handshake shows one of them: there [`SAMPLES`] are made,
+//! and each thing that they show is an entry, with how many showed it.
+//!
 //! An address is never left out, and never holds up the others: this machine may have no way to it,
 //! it may be silent, or it may not get its turn. Each step of a look has its share of the time, and
 //! together they end before core gives the whole look up.
@@ -22,7 +25,7 @@ use std::time::Duration;
 use perennial_core::action::{AskKind, Reply};
 use perennial_core::decide::LOOK_WITHIN;
 use perennial_core::intent::EndpointSpec;
-use perennial_core::words::{Doubts, Failure, Handshake, Identifier, Sight};
+use perennial_core::words::{Doubts, Failure, Handshake, Identifier, Sample, Sight};
 use perennial_wire::clock::Clock;
 use perennial_wire::dns::{DnsError, Resolver};
 use perennial_wire::revocation::{Revocations, TOLD_WITHIN};
@@ -37,6 +40,9 @@ use trouble::{Trouble, failure};
 
 /// How many addresses of one endpoint are looked at. More are a load balancer's, not an operator's.
 pub const MAX_ADDRESSES: usize = 32;
+
+/// How many connections are made to an address that several servers share.
+const SAMPLES: u8 = 8;
 
 /// How many handshakes are under way at once, over all asks.
 const MAX_AT_ONCE: usize = 256;
@@ -146,8 +152,9 @@ impl Probe {
         let found = self.addresses(endpoint).await;
         let found = found.map_err(|trouble| failure(&attempted(), &trouble))?;
         let manner = Manner { protocol: endpoint.protocol, variant: endpoint.variant };
+        let times = if endpoint.shared { SAMPLES } else { 1 };
         let (met, tlsa) = tokio::join!(
-            self.meet(&found.addresses, name, manner),
+            self.meet(&found.addresses, name, manner, times),
             tlsa::look_up(&self.resolver, name, endpoint.port, self.timeout)
         );
         // What one address sends may complete what another one leaves out.
@@ -163,6 +170,7 @@ impl Probe {
             None => judged.into_iter().map(|(judged, _)| judged).collect(),
         };
         let seen = met.iter().zip(judged).map(|((address, _), judged)| {
+            let sample = endpoint.shared.then_some(Sample { shown: 1, of: SAMPLES });
             let causes = judged.told().into_iter();
             let causes: Vec<String> = causes.chain(found.problem.clone()).collect();
             let doubts = Doubts {
@@ -175,20 +183,24 @@ impl Probe {
                 leaf: judged.leaf.map(Arc::new),
                 cause: (!causes.is_empty()).then(|| causes.join("; ").into()),
                 doubts: (doubts != Doubts::default()).then(|| Box::new(doubts)),
+                sample,
             }
         });
-        Ok(Sight { handshakes: seen.collect(), tlsa })
+        let handshakes = if endpoint.shared { gathered(seen.collect()) } else { seen.collect() };
+        Ok(Sight { handshakes, tlsa })
     }
 
-    /// Makes one fresh handshake with each address, all at once, in the order of the addresses.
+    /// Makes so many fresh handshakes with each address, all at once, in the order of the addresses.
     async fn meet(
         &self,
         addresses: &[SocketAddr],
         name: &Identifier,
         manner: Manner,
+        times: u8,
     ) -> Vec<(SocketAddr, Result<Served, TlsError>)> {
         let mut meeting = JoinSet::new();
-        for address in addresses.iter().copied() {
+        let each = |address: &SocketAddr| (0..times).map(|_| *address).collect::<Vec<_>>();
+        for address in addresses.iter().flat_map(each) {
             let (name, timeout) = (name.clone(), self.timeout);
             let at_once = Arc::clone(&self.at_once);
             meeting.spawn(async move {
@@ -215,6 +227,27 @@ impl Probe {
         let [v4, v6] = self.resolver.addresses(host).await;
         found(host, [v4, v6].map(|family| family.map(|lookup| lookup.addresses())), at)
     }
+}
+
+/// Makes one entry of all connections to an address that showed the same.
+fn gathered(seen: Vec<Handshake>) -> Vec<Handshake> {
+    let mut gathered: Vec<Handshake> = Vec::new();
+    for one in seen {
+        let leaf = |seen: &Handshake| seen.leaf.as_ref().map(|leaf| leaf.fingerprint);
+        let same = gathered.iter_mut().find(|known| {
+            (known.address, known.state, leaf(known)) == (one.address, one.state, leaf(&one))
+        });
+        match same.and_then(|known| known.sample.as_mut()) {
+            Some(sample) => sample.shown = sample.shown.saturating_add(1),
+            None => gathered.push(one),
+        }
+    }
+    // Which connection was the first to come to which server is chance.
+    gathered.sort_by_key(|seen| {
+        let leaf = seen.leaf.as_ref().map(|leaf| leaf.fingerprint);
+        (seen.address, leaf, format!("{:?}", seen.state))
+    });
+    gathered
 }
 
 /// The addresses of an endpoint, and what is not known of them.

@@ -10,6 +10,7 @@ fn endpoint(connect_to: Option<&str>) -> EndpointSpec {
         serves: perennial_core::intent::Serves::Ours,
         protocol: perennial_core::words::Protocol::Tls,
         variant: None,
+        shared: false,
     }
 }
 

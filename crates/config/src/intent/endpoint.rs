@@ -7,7 +7,7 @@ use super::Meaning;
 use super::address::{split_host_port, split_port};
 use super::certificate::Placed;
 use super::name;
-use crate::raw::{EndpointShape, RawCertificate, RawEndpoint, value};
+use crate::raw::{EndpointShape, Endpoints, RawCertificate, RawEndpoint, value};
 use crate::scheme::{Scheme, scheme};
 use crate::source::{Span, Spanned};
 
@@ -34,21 +34,28 @@ impl Meaning<'_> {
                 EndpointShape::Table(raw) => self.endpoint_table(raw, element.span),
             };
             let Some(made) = made else { continue };
+            let origins = match &element.value {
+                EndpointShape::Table(raw) => self.origins(raw, &made),
+                EndpointShape::Text(_) => Vec::new(),
+            };
             // What is wrong in itself need not be compared.
             if self.report.has_errors_within(element.span) {
                 continue;
             }
-            self.belongs(&made, names, element.span);
-            if endpoints.contains(&made) {
-                self.report.error(
-                    element.span,
-                    "this endpoint stands here twice",
-                    "name each once",
-                );
+            for made in [made].into_iter().chain(origins) {
+                self.belongs(&made, names, element.span);
+                if endpoints.contains(&made) {
+                    self.report.error(
+                        element.span,
+                        "this endpoint stands here twice",
+                        "name each once",
+                    );
+                }
+                endpoints.push(made);
             }
-            endpoints.push(made);
         }
         self.unseen_wildcards(names, &endpoints);
+        self.unseen_origins(field, &endpoints);
         endpoints
     }
 
@@ -100,6 +107,7 @@ impl Meaning<'_> {
         Some(EndpointSpec {
             connect_to: connect_to.map(Box::from),
             serves: serves.unwrap_or_default(),
+            shared: value(&raw.shared).unwrap_or_default(),
             ..said.endpoint()
         })
     }
@@ -116,6 +124,39 @@ impl Meaning<'_> {
             self.report.error(field.span, text, hint);
         }
         found
+    }
+
+    /// Returns the servers behind an endpoint, each an endpoint of its own.
+    fn origins(&mut self, raw: &RawEndpoint, edge: &EndpointSpec) -> Vec<EndpointSpec> {
+        let Some(field) = &raw.origins else { return Vec::new() };
+        let mut origins = Vec::with_capacity(field.value.0.len());
+        for element in &field.value.0 {
+            let read = split_port(&element.value)
+                .and_then(|(host, port)| Some((name::host(&host)?, port.unwrap_or(edge.port))));
+            let Some((host, port)) = read else {
+                let text = format!("`{}` is no host or address", element.value);
+                let hint = "origins = [\"192.0.2.10\", \"origin.example.org:8443\"]";
+                self.report.error(element.span, text, hint);
+                continue;
+            };
+            let (connect_to, serves) = (Some(Box::from(host)), Serves::Ours);
+            origins.push(EndpointSpec { connect_to, port, serves, shared: false, ..edge.clone() });
+        }
+        origins
+    }
+
+    /// What lies behind somebody else's edge, clients meet through it, and nobody sees otherwise.
+    fn unseen_origins(&mut self, field: &Spanned<Endpoints>, endpoints: &[EndpointSpec]) {
+        for edge in endpoints.iter().filter(|endpoint| endpoint.serves == Serves::Foreign) {
+            let is_origin = |own: &EndpointSpec| {
+                own.serves == Serves::Ours && own.server_name == edge.server_name
+            };
+            if !endpoints.iter().any(is_origin) {
+                let text = format!("nobody looks at what is behind `{edge}`");
+                let hint = "name the servers behind it: origins = [\"192.0.2.10\"]";
+                self.report.warn(field.span, text, hint);
+            }
+        }
     }
 
     /// A leaf of this certificate could never be accepted for a name that it does not have.
@@ -177,5 +218,6 @@ const fn endpoint(server_name: Identifier, port: u16) -> EndpointSpec {
         serves: Serves::Ours,
         protocol,
         variant: None,
+        shared: false,
     }
 }

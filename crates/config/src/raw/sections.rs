@@ -222,6 +222,10 @@ section! {
         "connect_to" connect_to: String,
         /// The port.
         "port" port: u16,
+        /// The servers behind it, as hosts or addresses: each is looked at, and serves ours.
+        "origins" origins: OneOrMany,
+        /// Whether several servers share its addresses.
+        "shared" shared: bool,
         /// Whose leaf is meant to be served: `ours` or `foreign`.
         "serves" serves: String,
         /// What is spoken before TLS begins: `tls` (nothing), `smtp`, `imap`, ...

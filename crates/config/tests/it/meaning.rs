@@ -55,6 +55,7 @@ fn the_smallest_file_needs_seven_lines() {
         serves: Serves::Ours,
         protocol: Protocol::Tls,
         variant: None,
+        shared: false,
     };
     assert_eq!(*www.endpoints, [expected]);
     let listen: Vec<String> =
@@ -294,4 +295,37 @@ fn certificates_of_both_variants_are_told_apart_where_they_meet_and_nowhere_else
     assert_eq!(met(["", ""]), told);
     let apart = ["serves_at = [\"192.0.2.1\"]", "serves_at = [\"192.0.2.2\"]"];
     assert_eq!(met(apart), ["www.example.org:443", "example.org:443", "www.example.org:443"]);
+}
+
+#[test]
+fn origins_are_endpoints_of_their_own_that_serve_ours() {
+    let intent = meaning(
+        r#"
+        [issuer.mine]
+        directory = "http://127.0.0.1:14000/dir"
+        kind = "private"
+        [target.web]
+        nginx = "/etc/nginx"
+        [certificate.www]
+        names = ["www.example.org", "api.example.org"]
+        solvers = []
+        targets = ["web"]
+        endpoints = [
+          { name = "www.example.org", serves = "foreign", origins = ["192.0.2.10", "[2001:db8::1]:8443", "o.example.org"] },
+          { name = "api.example.org", shared = true },
+        ]
+        "#,
+    )
+    .intent;
+    let www = &intent.certificates[&Name::new("www")];
+    let met: Vec<String> =
+        www.endpoints.iter().map(|own| format!("{own} {:?} {}", own.serves, own.shared)).collect();
+    let expected = [
+        "www.example.org:443 Foreign false",
+        "www.example.org:443 at 192.0.2.10 Ours false",
+        "www.example.org:8443 at 2001:db8::1 Ours false",
+        "www.example.org:443 at o.example.org Ours false",
+        "api.example.org:443 Ours true",
+    ];
+    assert_eq!(met, expected);
 }

@@ -81,6 +81,7 @@ fn spec(names: &[&str], targets: &[(&str, &[u8])]) -> CertificateSpec {
         serves: Serves::Ours,
         protocol: crate::words::Protocol::Tls,
         variant: None,
+        shared: false,
     };
     CertificateSpec {
         endpoints: identifiers.iter().filter(|name| !name.is_wildcard()).map(endpoint).collect(),
@@ -166,6 +167,7 @@ pub(super) fn look(addresses: &[(u8, Shows)]) -> Sight {
             leaf: leaf.map(Arc::new),
             cause: None,
             doubts: None,
+            sample: None,
         }
     };
     Sight { handshakes: addresses.iter().map(handshake).collect(), tlsa: None }

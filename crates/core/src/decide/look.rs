@@ -109,7 +109,8 @@ fn probe_every(
         AFTER_ACTIVATION.iter().find(|(until, _)| gone < *until).map(|(_, every)| *every)
     });
     let is_waiting = newest.is_some();
-    let is_well = is_well(spec, endpoint) && !is_behind(certificate, endpoint);
+    let is_behind = spec.serves == Serves::Ours && is_behind(certificate, endpoint);
+    let is_well = is_well(endpoint) && !is_behind;
     let usual = if is_well && !is_waiting { WHEN_WELL } else { WHEN_WRONG };
     // What it waits for is published by people, who look at the clock.
     let usual = if super::hold::awaits_records(cx, certificate) { WHEN_AWAITED } else { usual };
@@ -121,11 +122,10 @@ fn put_back_at(ledger: &Deployment) -> Option<Timestamp> {
     ledger.trouble.as_deref().filter(|_| ledger.put_back > 0).map(|trouble| trouble.at)
 }
 
-fn is_well(spec: &EndpointSpec, endpoint: &EndpointState) -> bool {
-    spec.serves != Serves::Ours
-        || endpoint.shown.as_ref().is_ok_and(|addresses| {
-            !addresses.is_empty() && addresses.iter().all(|a| a.state == SightState::Ok)
-        })
+fn is_well(endpoint: &EndpointState) -> bool {
+    endpoint.shown.as_ref().is_ok_and(|addresses| {
+        !addresses.is_empty() && addresses.iter().all(|a| a.state == SightState::Ok)
+    })
 }
 
 /// Returns whether an endpoint shows an old leaf although some target was told of the newest.

@@ -483,6 +483,7 @@ mod tests {
                 serves: Serves::Ours,
                 protocol: crate::words::Protocol::Tls,
                 variant: None,
+                shared: false,
             },
         };
         let mut asks = Asks::default();

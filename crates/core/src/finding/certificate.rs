@@ -29,6 +29,7 @@ pub fn of_certificate(cx: &Context<'_>, certificate: &Certificate, decision: &mu
     }
     super::hold::of_deployments(cx, certificate, decision);
     super::endpoint::of_endpoints(cx, certificate, decision);
+    super::foreign::of_certificate(cx, certificate, decision);
     super::doubt::of_certificate(cx, certificate, decision);
     super::revoke::of_revocations(cx, certificate, decision);
     for owed in certificate.owed.iter().filter(|owed| owed.is_failing()) {

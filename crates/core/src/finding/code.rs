@@ -97,6 +97,9 @@ codes! {
     /// A trust store refuses a chain that another one accepts.
     EndpointStoreRefuses = "endpoint.store-refuses",
         "see the chain: perennial check NAME; choose an issuer or a chain that these clients know, or update their roots";
+    /// Somebody else's leaf, at an endpoint that is declared to serve one, nears its end.
+    EndpointForeignEnds = "endpoint.foreign-ends",
+        "ask whoever manages the edge why it is not renewed";
     /// An endpoint cannot be reached.
     EndpointUnreachable = "endpoint.unreachable",
         "check that the address is still the name's, and that the port is open";

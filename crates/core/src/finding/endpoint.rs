@@ -20,7 +20,7 @@ use crate::decide::{Context, Decision, Ties, holds_newer, is_other, may_write, o
 use crate::intent::EndpointSpec;
 use crate::state::{AddressState, Certificate, DeployStep, Deployment, Leaf};
 use crate::words::time::after;
-use crate::words::{Blame, Failure, SightState};
+use crate::words::{Blame, Failure, Sample, SightState};
 
 /// Judges what the endpoints of a certificate serve.
 pub(super) fn of_endpoints(cx: &Context<'_>, certificate: &Certificate, decision: &mut Decision) {
@@ -44,8 +44,9 @@ pub(super) fn of_endpoints(cx: &Context<'_>, certificate: &Certificate, decision
         match &endpoint.shown {
             Err(failure) => decision.findings.push(unlookable(spec, failure)),
             Ok(addresses) => {
-                let found = addresses.iter().filter_map(|shown| judge.address(spec, shown));
-                decision.findings.extend(found);
+                for found in addresses.iter().filter_map(|shown| judge.address(spec, shown)) {
+                    say_once(found, decision);
+                }
             }
         }
     }
@@ -58,7 +59,7 @@ pub(super) fn of_endpoints(cx: &Context<'_>, certificate: &Certificate, decision
     }
 }
 
-fn unlookable(spec: &EndpointSpec, failure: &Failure) -> Finding {
+pub(super) fn unlookable(spec: &EndpointSpec, failure: &Failure) -> Finding {
     Finding {
         code: Code::EndpointUnreachable,
         subject: spec.to_string().into(),
@@ -234,11 +235,26 @@ fn told_again(at: Option<Timestamp>) -> String {
 
 fn serves(shown: &AddressState) -> Box<str> {
     let ends = shown.ends_at().map_or_else(|| "nothing".to_string(), |at| at.to_string());
-    format!("serves a leaf until {ends}").into()
+    format!("{}serves a leaf until {ends}", sampled(shown)).into()
+}
+
+/// Returns how many connections showed it, where several servers share an address.
+fn sampled(shown: &AddressState) -> String {
+    shown.sample.map_or_else(String::new, |Sample { shown, of }| {
+        format!("by {shown} of {of} fresh connections it ")
+    })
+}
+
+/// Servers that share an address may show several things of which the same is to be said.
+pub(super) fn say_once(found: Finding, decision: &mut Decision) {
+    let mut all = decision.findings.iter();
+    if !all.any(|said| said.code == found.code && said.subject == found.subject) {
+        decision.findings.push(found);
+    }
 }
 
 /// Returns what is wrong with what an address shows, whichever leaf it is.
-fn wrong(
+pub(super) fn wrong(
     state: SightState,
     is_settling: bool,
     shown: &AddressState,

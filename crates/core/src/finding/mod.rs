@@ -13,6 +13,7 @@ mod certificate;
 mod code;
 mod doubt;
 mod endpoint;
+mod foreign;
 mod hold;
 mod instance;
 mod issuer;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::certificate::Certificate;
 use super::deployment::Deployment;
 use super::endpoint::{AddressState, EndpointState, Lasting, Served};
-use crate::words::{LeafFacts, SightState};
+use crate::words::{LeafFacts, Sample, SightState};
 
 /// A certificate, or a reference to one, with its ledgers and endpoints beside it.
 #[derive(Serialize, Deserialize)]
@@ -39,6 +39,8 @@ struct Address {
     served: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     doubts: Option<Box<Lasting>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sample: Option<Sample>,
 }
 
 /// Writes a certificate.
@@ -67,9 +69,9 @@ impl<'a> Compact<&'a Certificate> {
         });
         let targets = ledgers.collect();
         let mut served = Vec::new();
-        let mut shown = |AddressState { address, state, served: own, doubts }| {
+        let mut shown = |AddressState { address, state, served: own, doubts, sample }| {
             let served = own.map(|own| named(&mut served, own)).transpose()?;
-            Ok::<_, Infallible>(Address { address, state, served, doubts })
+            Ok::<_, Infallible>(Address { address, state, served, doubts, sample })
         };
         let endpoints = certificate.endpoints.iter().cloned().map(|endpoint| {
             let Ok(named) = endpoint.naming(&mut shown);
@@ -88,9 +90,9 @@ impl Compact<Certificate> {
         let ledgers = targets.into_iter().map(|ledger| ledger.naming(leaf));
         certificate.targets = ledgers.collect::<Result<_, _>>()?;
         let shows = |place| served.get(place).cloned().ok_or("an address shows what is not told");
-        let unfolded = |Address { address, state, served, doubts }| {
+        let unfolded = |Address { address, state, served, doubts, sample }| {
             let served = served.map(shows).transpose()?;
-            Ok::<_, &str>(AddressState { address, state, served, doubts })
+            Ok::<_, &str>(AddressState { address, state, served, doubts, sample })
         };
         let endpoints = endpoints.into_iter().map(|endpoint| endpoint.naming(unfolded));
         certificate.endpoints = endpoints.collect::<Result<_, _>>()?;

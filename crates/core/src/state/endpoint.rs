@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::words::{
-    Doubts, Failure, Fingerprint, Handshake, LeafFacts, Refusal, Sight, SightState, TlsaSet,
+    Doubts, Failure, Fingerprint, Handshake, LeafFacts, Refusal, Sample, Sight, SightState, TlsaSet,
 };
 
 /// What an endpoint showed last. In a checkpoint its addresses name what they serve by number.
@@ -45,6 +45,9 @@ pub struct AddressState {
     pub served: Option<Arc<Served>>,
     /// What is in doubt of it, if something is.
     pub doubts: Option<Box<Lasting>>,
+    /// How many of several connections showed this when it was new, where several servers share the
+    /// address.
+    pub sample: Option<Sample>,
 }
 
 /// What is in doubt of a chain that is fine, and since when. Why is kept as it was first told: other
@@ -103,7 +106,7 @@ impl From<Row> for AddressState {
         let served = row.leaf.zip(row.ends_at).zip(row.not_before);
         let served = served
             .map(|((leaf, ends_at), not_before)| Arc::new(Served { leaf, ends_at, not_before }));
-        Self { address: row.address, state: row.state, served, doubts: None }
+        Self { address: row.address, state: row.state, served, doubts: None, sample: None }
     }
 }
 
@@ -126,12 +129,15 @@ impl AddressState {
         let before = before.and_then(|known| known.doubts.as_deref());
         let doubts = handshake.doubts.as_deref();
         let doubts = doubts.map(|doubts| Box::new(Lasting::of(doubts, at, before)));
-        Self { address: handshake.address, state: handshake.state, served, doubts }
+        let Handshake { address, state, sample, .. } = *handshake;
+        Self { address, state, served, doubts, sample }
     }
 
     fn is(&self, handshake: &Handshake) -> bool {
         self.address == handshake.address
             && self.state == handshake.state
+            // How many it is of them is chance, and no news.
+            && self.sample.is_some() == handshake.sample.is_some()
             && self.served.as_deref().copied() == handshake.leaf.as_deref().map(Served::of)
             && match (self.doubts.as_deref(), handshake.doubts.as_deref()) {
                 (None, None) => true,

@@ -34,6 +34,6 @@ pub use persist::{Persist, Standing};
 pub use problem::{RateLimit, blame_problem, blame_status};
 pub use protocol::Protocol;
 pub use revocation::RevocationReason;
-pub use sight::{Doubts, Handshake, Installed, Refusal, Sight, SightState};
+pub use sight::{Doubts, Handshake, Installed, Refusal, Sample, Sight, SightState};
 pub use time::{Permille, SuggestedWindow, Validity, after};
 pub use tlsa::{TlsaRecord, TlsaSelector, TlsaSet, TlsaUsage};

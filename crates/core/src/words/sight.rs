@@ -34,6 +34,19 @@ pub struct Handshake {
     /// What is in doubt of a chain that is fine, where something is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubts: Option<Box<Doubts>>,
+    /// How many of several connections showed this, where several servers share the address: each
+    /// thing that was shown is one entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sample>,
+}
+
+/// A part of the fresh connections that were made to an address. What no connection met is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// How many showed this.
+    pub shown: u8,
+    /// Of how many.
+    pub of: u8,
 }
 
 /// What is in doubt of a chain that is fine.

@@ -17,7 +17,7 @@ use perennial_core::record::{Stream, StreamKind};
 use perennial_core::state::{Leaf, State};
 use perennial_core::words::{
     AriCertId, BundleId, DirectoryFacts, Doubts, Fingerprint, Handshake, Identifier, Installed,
-    KeyId, KeyKind, LeafFacts, Link, Name, Objection, Permille, RenewalInfoFacts, Sight,
+    KeyId, KeyKind, LeafFacts, Link, Name, Objection, Permille, RenewalInfoFacts, Sample, Sight,
     SightState, SuggestedWindow, TlsaRecord, TlsaSelector, TlsaSet, TlsaUsage, Traits, Validity,
     after,
 };
@@ -77,6 +77,7 @@ impl Story {
             serves: perennial_core::intent::Serves::Ours,
             protocol: perennial_core::words::Protocol::Tls,
             variant: None,
+            shared: false,
         };
         let mut spec = CertificateSpec {
             identifiers: [Identifier::new("site.test").unwrap()].into(),
@@ -150,6 +151,7 @@ impl Story {
             leaf: leaf.cloned().map(Arc::new),
             cause: None,
             doubts: None,
+            sample: None,
         };
         let sight = Ok(Sight { handshakes: vec![handshake], tlsa });
         let endpoint = self.spec.endpoints[0].clone();
@@ -164,6 +166,7 @@ impl Story {
             leaf: Some(Arc::new(leaf.clone())),
             cause: None,
             doubts: (*doubts != Doubts::default()).then(|| Box::new(doubts.clone())),
+            sample: None,
         };
         let handshakes =
             vec![shake("192.0.2.1:443", doubts), shake("192.0.2.2:443", &Doubts::default())];
@@ -230,6 +233,22 @@ impl Story {
             leaf: leaf.cloned().map(Arc::new),
             cause: None,
             doubts: None,
+            sample: None,
+        };
+        let sight = Ok(Sight { handshakes: all.iter().map(shake).collect(), tlsa: None });
+        let endpoint = self.spec.endpoints[0].clone();
+        self.site(&Event::EndpointSeen(EndpointSeen { endpoint, sight, seen_at: None }));
+    }
+
+    /// Connections to one address showed these leaves.
+    pub(crate) fn samples(&mut self, all: &[(&LeafFacts, Option<Sample>)]) {
+        let shake = |(leaf, sample): &(&LeafFacts, Option<Sample>)| Handshake {
+            address: "192.0.2.1:443".parse().unwrap(),
+            state: SightState::Ok,
+            leaf: Some(Arc::new((*leaf).clone())),
+            cause: None,
+            doubts: None,
+            sample: *sample,
         };
         let sight = Ok(Sight { handshakes: all.iter().map(shake).collect(), tlsa: None });
         let endpoint = self.spec.endpoints[0].clone();
@@ -374,6 +393,7 @@ fn a_bad_address_that_is_not_the_targets_ends_no_hold() {
         leaf: Some(Arc::new(leaf)),
         cause: None,
         doubts: None,
+        sample: None,
     };
     let mut forgotten = leaf(9, 0);
     forgotten.validity.not_after = after(begin(), days(10));

@@ -6,6 +6,7 @@ mod chains;
 mod codes;
 mod declaring;
 mod doubts;
+mod edges;
 mod golden;
 mod hold;
 mod holding;

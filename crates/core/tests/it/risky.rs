@@ -280,6 +280,7 @@ fn shows(shop: &mut Shop, served: [(&LeafFacts, SightState); 2]) {
         leaf: Some(leaf.clone().into()),
         cause: None,
         doubts: None,
+        sample: None,
     };
     let handshakes = (1..).zip(served).map(shake).collect();
     let endpoint = shop.certificate().spec.endpoints[0].clone();

@@ -147,6 +147,7 @@ impl Story {
                 leaf: Some(Arc::new(leaf.clone())),
                 cause: None,
                 doubts: None,
+                sample: None,
             };
             let is_shop = endpoint.server_name.as_str() == "shop.example.org";
             let second = if is_shop { SightState::Expired } else { SightState::Ok };

@@ -214,14 +214,15 @@ fn shake(
     met: &Met<'_, Bundle>,
     now: Timestamp,
 ) -> Handshake {
-    let without = |state| Handshake { address, state, leaf: None, cause: None, doubts: None };
+    let without =
+        |state| Handshake { address, state, leaf: None, cause: None, doubts: None, sample: None };
     match met {
         Met::Unreachable => without(SightState::Unreachable),
         Met::NoTls => without(SightState::NoTls),
         Met::Leaf(bundle) => {
             let state = sight_of(&bundle.leaf, endpoint, now);
             let leaf = Some(Arc::clone(&bundle.leaf));
-            Handshake { address, state, leaf, cause: None, doubts: None }
+            Handshake { address, state, leaf, cause: None, doubts: None, sample: None }
         }
     }
 }

@@ -99,6 +99,7 @@ impl Scenario {
             serves: Serves::Ours,
             protocol: perennial_core::words::Protocol::Tls,
             variant: None,
+            shared: false,
         });
         let spec = CertificateSpec {
             endpoints: endpoints.collect(),
