@@ -90,7 +90,9 @@ fn is_better(cx: &Context<'_>, certificate: &Certificate, before: &Before, leaf:
     let mut shown = certificate.endpoints.iter().flat_map(|own| own.shown.iter().flatten());
     let is_revoked =
         shown.any(|shown| shown.state == SightState::Revoked && shown.leaf() == Some(before.leaf));
-    before.ends_at > cx.now && !leaf.replaced_revoked && !is_revoked
+    let known = certificate.predecessor(before.leaf);
+    let is_compromised = known.is_some_and(|known| certificate.is_compromised(known.facts.key));
+    before.ends_at > cx.now && !leaf.replaced_revoked && !is_revoked && !is_compromised
 }
 
 /// An address that is worse than before.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::{Attempt, Rest, Stage};
-use super::deployment::{Before, DeployStep, Deployment, Fine, Found, Overruled};
+use super::deployment::{DeployStep, Deployment, Found, Overruled};
 use super::endpoint::{AddressState, EndpointState};
 use super::few::Few;
 use super::history::History;
@@ -513,16 +513,9 @@ impl Certificate {
         let mut ledgers = self.targets.iter_mut();
         let Some(ledger) = ledgers.find(|ledger| ledger.target == *target) else { return };
         // One that is told again has been activated already.
-        if ledger.active() == Some(leaf.number) {
-            return;
+        if ledger.active() != Some(leaf.number) {
+            ledger.remember(&self.endpoints, leaf.facts.fingerprint);
         }
-        let lying = match &ledger.found {
-            Found::Leaf { facts, key_matches: true, .. } => Some(facts.fingerprint),
-            Found::Unlooked | Found::Unlookable(_) | Found::Nothing { .. } | Found::Leaf { .. } => {
-                None
-            }
-        };
-        ledger.before = before(&self.endpoints, lying, leaf.facts.fingerprint);
     }
 
     fn conclude(&mut self, at: Timestamp, act: &ActKind, end: &Ended) {
@@ -787,28 +780,6 @@ impl Certificate {
             }
         }
     }
-}
-
-/// Returns what is in good order before a leaf is activated: the leaf that was found lying there, if
-/// it is shown, or else the newest that is. What was found may be long ago; whether it can be put
-/// back is known where it lies.
-fn before(
-    endpoints: &[EndpointState],
-    lying: Option<Fingerprint>,
-    next: Fingerprint,
-) -> Option<Box<Before>> {
-    let fine = || {
-        endpoints.iter().zip(0_u16..).flat_map(|(endpoint, number)| {
-            let shown = endpoint.shown.iter().flatten();
-            let fine = shown.filter(|shown| shown.state == SightState::Ok);
-            fine.filter_map(move |shown| Some((number, shown, shown.served.as_deref()?)))
-        })
-    };
-    let others = fine().map(|(.., served)| served).filter(|served| served.leaf != next);
-    let own = others.max_by_key(|served| (Some(served.leaf) == lying, served.not_before))?;
-    let fine = fine().filter(|(.., served)| served.leaf == own.leaf);
-    let fine = fine.map(|(endpoint, shown, _)| Fine { endpoint, address: shown.address });
-    Some(Box::new(Before { leaf: own.leaf, ends_at: own.ends_at, fine: fine.collect() }))
 }
 
 /// Returns where a key that is reused lies, after so many were given up.

@@ -16,9 +16,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Leaf;
+use super::endpoint::EndpointState;
 use crate::action::{ActKind, Outcome};
 use crate::words::{
-    Blame, Failure, FailureKind, Fingerprint, Installed, LeafFacts, Name, Objection,
+    Blame, Failure, FailureKind, Fingerprint, Installed, LeafFacts, Name, Objection, SightState,
 };
 
 /// A target's ledger. It holds the facts of the leaf that was found; in a checkpoint, their number.
@@ -393,6 +394,17 @@ impl Deployment {
         }
     }
 
+    /// Remembers what is in good order before a leaf is activated.
+    pub(super) fn remember(&mut self, endpoints: &[EndpointState], next: Fingerprint) {
+        let lying = match &self.found {
+            Found::Leaf { facts, key_matches: true, .. } => Some(facts.fingerprint),
+            Found::Unlooked | Found::Unlookable(_) | Found::Nothing { .. } | Found::Leaf { .. } => {
+                None
+            }
+        };
+        self.before = before(endpoints, lying, next);
+    }
+
     /// The newest leaf was taken back: the target is behind, and its files are another's.
     fn take_back(&mut self, at: Timestamp, because: &str) {
         let put_back = self.put_back.saturating_add(1);
@@ -418,6 +430,28 @@ impl Deployment {
         let before = self.trouble.take();
         self.trouble = Some(Box::new(Trouble::again(before.as_deref(), at, failure)));
     }
+}
+
+/// Returns what is in good order before a leaf is activated: the leaf that was found lying there, if
+/// it is shown, or else the newest that is. What was found may be long ago; whether it can be put
+/// back is known where it lies.
+fn before(
+    endpoints: &[EndpointState],
+    lying: Option<Fingerprint>,
+    next: Fingerprint,
+) -> Option<Box<Before>> {
+    let fine = || {
+        endpoints.iter().zip(0_u16..).flat_map(|(endpoint, number)| {
+            let shown = endpoint.shown.iter().flatten();
+            let fine = shown.filter(|shown| shown.state == SightState::Ok);
+            fine.filter_map(move |shown| Some((number, shown, shown.served.as_deref()?)))
+        })
+    };
+    let others = fine().map(|(.., served)| served).filter(|served| served.leaf != next);
+    let own = others.max_by_key(|served| (Some(served.leaf) == lying, served.not_before))?;
+    let fine = fine().filter(|(.., served)| served.leaf == own.leaf);
+    let fine = fine.map(|(endpoint, shown, _)| Fine { endpoint, address: shown.address });
+    Some(Box::new(Before { leaf: own.leaf, ends_at: own.ends_at, fine: fine.collect() }))
 }
 
 #[cfg(test)]
