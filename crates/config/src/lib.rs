@@ -20,6 +20,7 @@ mod message;
 mod near;
 mod provider;
 mod raw;
+mod schema;
 mod scheme;
 mod secret;
 mod settings;
@@ -35,6 +36,7 @@ pub use message::{Level, Message};
 use perennial_core::intent::Intent;
 pub use provider::{Field, Holds, Need, Privacy, Provider, provider, providers, providers_page};
 pub use raw::{Key, Section, sections};
+pub use schema::schema;
 pub use scheme::{Scheme, scheme};
 pub use secret::{Secret, SecretError};
 pub use settings::{

@@ -10,6 +10,7 @@ pub mod control;
 pub mod demo;
 pub mod draft;
 pub mod import;
+pub mod init;
 pub mod live;
 pub mod run;
 pub mod sd_notify;

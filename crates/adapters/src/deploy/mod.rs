@@ -46,7 +46,7 @@ use perennial_wire::shelf::Shelf;
 pub use access::AccessSettings;
 pub use files::{FilesSettings, PublicPaths};
 pub use haproxy::HaproxySettings;
-pub use nginx::NginxSettings;
+pub use nginx::{NginxSettings, Site, sites};
 #[cfg(feature = "fuzzing")]
 pub use nginx::read_config as read_nginx_config;
 pub use server::{ServerKind, ServerSettings};

@@ -35,6 +35,33 @@ pub struct Key {
     pub expects: &'static str,
     /// What it means.
     pub meaning: &'static str,
+    /// What a schema says of its value.
+    pub(crate) shape: Shape,
+}
+
+/// What a schema says of a value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shape {
+    /// A text.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// A port.
+    Port,
+    /// A list of texts.
+    Texts,
+    /// A text, or a list of texts.
+    TextOrTexts,
+    /// A text, or a table with the keys of a section.
+    Endpoint(&'static Section),
+    /// One of those, or a list of them.
+    Endpoints(&'static Section),
+    /// A reference to a secret.
+    Secret,
+    /// A table with the keys of a section.
+    Table(&'static Section),
+    /// A table whose keys the operator names.
+    Named(&'static Self),
 }
 
 /// Returns every section that a file may hold.
@@ -63,6 +90,7 @@ macro_rules! section {
                 keys: &[ $( $crate::raw::Key {
                     name: $key,
                     expects: <$shape as $crate::raw::Read>::EXPECTS,
+                    shape: <$shape as $crate::raw::Read>::SHAPE,
                     meaning: concat!($($meaning),+),
                 }, )+ ],
             };
@@ -85,6 +113,7 @@ macro_rules! section {
 
         impl $crate::raw::Read for $struct {
             const EXPECTS: &'static str = concat!("the table ", $title);
+            const SHAPE: $crate::raw::Shape = $crate::raw::Shape::Table(&Self::SECTION);
 
             fn read(
                 node: &$crate::tree::Node,

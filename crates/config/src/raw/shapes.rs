@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::{RawEndpoint, read_or_report};
+use super::{RawEndpoint, Shape, read_or_report};
 use crate::duration::parse_duration;
 use crate::message::Report;
 use crate::secret::Secret;
@@ -13,6 +13,9 @@ use crate::tree::{Node, Value};
 pub(crate) trait Read: Sized {
     /// What is expected, with its article.
     const EXPECTS: &'static str;
+
+    /// What a schema says of it.
+    const SHAPE: Shape;
 
     /// Reads it; `None` without a report means that the type is another.
     fn read(node: &Node, report: &mut Report) -> Option<Self>;
@@ -25,6 +28,7 @@ pub(crate) trait Read: Sized {
 
 impl Read for String {
     const EXPECTS: &'static str = "a text";
+    const SHAPE: Shape = Shape::Text;
 
     fn read(node: &Node, _: &mut Report) -> Option<Self> {
         match &node.value {
@@ -43,6 +47,7 @@ impl Read for String {
 
 impl Read for bool {
     const EXPECTS: &'static str = "true or false";
+    const SHAPE: Shape = Shape::Flag;
 
     fn read(node: &Node, _: &mut Report) -> Option<Self> {
         match node.value {
@@ -58,6 +63,7 @@ impl Read for bool {
 
 impl Read for u16 {
     const EXPECTS: &'static str = "a number from 1 to 65535";
+    const SHAPE: Shape = Shape::Port;
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let Value::Integer(number) = node.value else { return None };
@@ -72,6 +78,7 @@ impl Read for u16 {
 
 impl Read for SignedDuration {
     const EXPECTS: &'static str = "a duration like \"90s\"";
+    const SHAPE: Shape = Shape::Text;
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let Value::Text(text) = &node.value else { return None };
@@ -92,6 +99,7 @@ impl Read for SignedDuration {
 
 impl Read for Vec<Spanned<String>> {
     const EXPECTS: &'static str = "a list of texts";
+    const SHAPE: Shape = Shape::Texts;
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let Value::Array(nodes) = &node.value else { return None };
@@ -120,6 +128,7 @@ pub(crate) struct Octal(pub(crate) String);
 
 impl Read for Octal {
     const EXPECTS: &'static str = "a mode like \"0640\"";
+    const SHAPE: Shape = Shape::Text;
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         String::read(node, report).map(Self)
@@ -139,6 +148,7 @@ pub(crate) struct OneOrMany(pub(crate) Vec<Spanned<String>>);
 
 impl Read for OneOrMany {
     const EXPECTS: &'static str = "a text or a list of texts";
+    const SHAPE: Shape = Shape::TextOrTexts;
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         match &node.value {
@@ -164,6 +174,7 @@ pub(crate) enum EndpointShape {
 
 impl Read for EndpointShape {
     const EXPECTS: &'static str = "an endpoint: a text like \"host:port\", or a table";
+    const SHAPE: Shape = Shape::Endpoint(&RawEndpoint::SECTION);
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         match &node.value {
@@ -184,6 +195,7 @@ pub(crate) struct Endpoints(pub(crate) Vec<Spanned<EndpointShape>>);
 
 impl Read for Endpoints {
     const EXPECTS: &'static str = "a list of endpoints";
+    const SHAPE: Shape = Shape::Endpoints(&RawEndpoint::SECTION);
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         match &node.value {
@@ -212,6 +224,7 @@ impl<T> Default for Named<T> {
 
 impl<T: Read> Read for Named<T> {
     const EXPECTS: &'static str = "a table with a name for each";
+    const SHAPE: Shape = Shape::Named(&T::SHAPE);
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let Value::Table(entries) = &node.value else { return None };
@@ -230,6 +243,7 @@ impl<T: Read> Read for Named<T> {
 
 impl Read for Secret {
     const EXPECTS: &'static str = "a secret: \"file:/path\", \"env:NAME\" or { command = [...] }";
+    const SHAPE: Shape = Shape::Secret;
 
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         crate::secret::read_reference(node, report)

@@ -7,3 +7,4 @@ mod manual;
 mod meaning;
 mod mistakes;
 mod properties;
+mod schema;

@@ -105,6 +105,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Show how everything stands, what lapses first on top
     Status(StatusArgs),
+    /// Look for web servers and certbot on this machine, and write a configuration to begin with
+    Init(InitArgs),
     /// Show what the configuration would do, and why; nothing is changed
     Plan,
     /// Renew certificates that are due or failing, and watch until they are seen; with --now, also
@@ -131,6 +133,12 @@ pub enum Command {
     Resume,
     /// Let the daemon finish what is in flight and end
     Stop,
+    /// Print the configuration's JSON Schema, for editors
+    Schema,
+    /// Print a shell's completions
+    Completions(CompletionsArgs),
+    /// Write the man pages into a folder
+    Man(ManArgs),
     /// Explain a command or a topic
     Help(HelpArgs),
 }
@@ -308,6 +316,42 @@ pub struct RestoreArgs {
     /// Where the store is made [default: what the configuration says, or /var/lib/perennial]
     #[arg(long, value_name = "DIR")]
     pub store: Option<PathBuf>,
+}
+
+/// `perennial init`
+#[derive(Debug, ClapArgs)]
+pub struct InitArgs {
+    /// Whom the CA may write to
+    #[arg(long, value_name = "MAIL")]
+    pub contact: Option<String>,
+    /// A name to keep covered; may be said more than once [default: those that web servers here have]
+    #[arg(long = "name", value_name = "NAME")]
+    pub names: Vec<String>,
+    /// You agree to the CA's terms of service
+    #[arg(long)]
+    pub agree_terms: bool,
+    /// Ask nothing, also on a terminal
+    #[arg(long)]
+    pub no_questions: bool,
+    /// Where the machine's files are, for looking at another one's
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    pub root: PathBuf,
+}
+
+/// `perennial completions`
+#[derive(Debug, ClapArgs)]
+pub struct CompletionsArgs {
+    /// Which shell's
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// `perennial man`
+#[derive(Debug, ClapArgs)]
+pub struct ManArgs {
+    /// The folder, such as /usr/local/share/man/man1
+    #[arg(value_name = "DIR")]
+    pub to: PathBuf,
 }
 
 /// `perennial import`

@@ -9,8 +9,10 @@ mod backup;
 mod check;
 mod demo;
 mod import;
+mod init;
 mod journal;
 mod known;
+mod manual;
 mod plan;
 mod renew;
 mod run;
@@ -112,6 +114,10 @@ fn dispatch(args: &Args) -> Result<Ending> {
         Command::Restore(args) => backup::put_back(args, globals),
         Command::Resume => control(globals, &Question::Resume),
         Command::Import(args) => import::main(args, globals),
+        Command::Init(args) => init::main(args, globals),
+        Command::Schema => Ok(manual::schema()),
+        Command::Completions(args) => Ok(manual::completions(args.shell)),
+        Command::Man(args) => manual::man(&args.to),
         Command::Stop => control(globals, &Question::Stop),
         Command::Help(args) => Ok(topics::main(args)),
     }

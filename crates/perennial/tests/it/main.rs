@@ -7,6 +7,7 @@ mod acme_on_sandbox;
 mod addresses;
 mod authority;
 mod backing_up;
+mod beginning;
 mod check;
 mod command_line;
 mod declaring;

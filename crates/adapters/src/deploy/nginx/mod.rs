@@ -19,6 +19,7 @@ mod block;
 mod glob;
 mod lex;
 mod parse;
+mod sites;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -36,6 +37,7 @@ use super::layout::{CURRENT, File, Layout};
 use super::trouble::Trouble;
 use block::{Block, blocks};
 use parse::{config, parse};
+pub use sites::{Site, sites};
 
 /// Reads a configuration and returns how many of its server blocks speak TLS. For the fuzzer.
 ///
