@@ -46,9 +46,9 @@ use perennial_wire::shelf::Shelf;
 pub use access::AccessSettings;
 pub use files::{FilesSettings, PublicPaths};
 pub use haproxy::HaproxySettings;
-pub use nginx::{NginxSettings, Site, sites};
 #[cfg(feature = "fuzzing")]
 pub use nginx::read_config as read_nginx_config;
+pub use nginx::{NginxSettings, Site, sites};
 pub use server::{ServerKind, ServerSettings};
 
 use target::Target;
