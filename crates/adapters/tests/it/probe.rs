@@ -316,3 +316,42 @@ async fn what_cannot_be_resolved_fails_with_whose_fault_it_is() {
     let wrong = ca.probe(knot()).ask(&AskKind::Directory { issuer: Name::new("x") }).await;
     assert!(matches!(wrong, Reply::Failed(_)));
 }
+
+#[tokio::test]
+async fn several_servers_that_share_an_address_are_each_met_by_one_of_eight_connections() {
+    let ca = Ca::new();
+    let port = Port::free().unwrap();
+    let address = port.on(1);
+    let mut servers = Vec::new();
+    let mut leaves = Vec::new();
+    for number in [1_u8, 2] {
+        // The kernel shares connections out among those who listen so.
+        let leaf = ca.leaf(&["shop.test"], -30, 60);
+        let mut server = ca.server(port.on(10 + number), &leaf, &[&ca.middle]);
+        server.https.clear();
+        server.raw = format!("listen {address} ssl reuseport;\n");
+        let options = NginxOptions { servers: vec![server], raw: String::new() };
+        servers.push(Nginx::start(options).await.unwrap());
+        let chain = perennial_wire::x509::Chain::from_pem(leaf.cert_pem.as_bytes()).unwrap();
+        leaves.push(chain.fingerprint());
+    }
+    leaves.sort();
+    let probe = ca.probe(Resolver::recursive(Vec::new()));
+    let AskKind::Probe { endpoint } = endpoint(port.number(), Some("127.0.0.1")) else {
+        panic!("it is a probe")
+    };
+    let ask = AskKind::Probe { endpoint: EndpointSpec { shared: true, ..endpoint } };
+    // Which connection goes to which of them is chance.
+    let both = until("both servers are met", Duration::from_secs(60), async || {
+        let sight = see(&probe, &ask).await;
+        (sight.handshakes.len() == 2).then_some(sight)
+    });
+    let sight = both.await.unwrap();
+    let shown: Vec<Fingerprint> =
+        sight.handshakes.iter().map(|seen| seen.leaf.as_ref().unwrap().fingerprint).collect();
+    assert_eq!(shown, leaves);
+    let samples = sight.handshakes.iter().map(|seen| seen.sample.unwrap());
+    assert_eq!(samples.clone().map(|sample| u16::from(sample.shown)).sum::<u16>(), 8);
+    assert!(samples.clone().all(|sample| sample.of == 8));
+    assert!(sight.handshakes.iter().all(|seen| seen.state == SightState::Ok));
+}
