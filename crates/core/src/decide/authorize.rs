@@ -284,7 +284,7 @@ fn made(
 ) -> Option<Answer> {
     let issuer = step.cx.state.issuers.get(&step.account.issuer)?;
     if chosen.spec.kind == ChallengeKind::DnsPersist01 {
-        return standing(step, authorization, facts, chosen);
+        return standing(step, authorization, facts, chosen, &issuer.spec.directory);
     }
     Some(Answer {
         solver: chosen.solver.clone(),
@@ -303,11 +303,13 @@ fn standing(
     authorization: &Authorization,
     facts: &AuthorizationFacts,
     chosen: &Chosen<'_>,
+    directory: &str,
 ) -> Option<Answer> {
     let base = facts.identifier.base();
     let mut ordered = step.running.plan.identifiers.iter();
     let wildcard = ordered.any(|own| own.is_wildcard() && own.base() == base);
-    let record = chosen.challenge.persist.as_ref()?.record(&step.account.url, wildcard)?;
+    let record =
+        chosen.challenge.persist.as_ref()?.record(&step.account.url, directory, wildcard)?;
     Some(Answer {
         solver: chosen.solver.clone(),
         kind: ChallengeKind::DnsPersist01,

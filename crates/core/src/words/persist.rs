@@ -65,16 +65,27 @@ impl Persist {
         (all_fit && !issuers.is_empty()).then_some(Self { issuers, account_uri })
     }
 
-    /// Returns the record for an account.
+    /// Returns the record for an account at the CA with this directory; nothing if the CA asks for
+    /// one that would let somebody else's account issue.
+    ///
+    /// The record is obeyed by every CA that it names, for as long as it stays, and all of it is the
+    /// CA's word: so the account must be ours, and lie where the directory does.
     #[must_use]
-    pub fn record(&self, account: &Url, wildcard: bool) -> Option<Standing> {
+    pub fn record(&self, account: &Url, directory: &str, wildcard: bool) -> Option<Standing> {
         let account_uri = self.account_uri.as_deref().unwrap_or(&account.0);
         let issuer = self.issuers.first()?.clone();
-        fits(account_uri).then(|| {
+        let is_ours = account_uri == &*account.0 && origin(account_uri) == origin(directory);
+        (is_ours && fits(account_uri)).then(|| {
             let (account_uri, account) = (account_uri.into(), account.clone());
             Standing { issuer, account_uri, account, wildcard }
         })
     }
+}
+
+/// Returns the part of a URL up to the path.
+fn origin(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    Some((scheme, rest.split(['/', '?', '#']).next().unwrap_or(rest)))
 }
 
 /// Returns whether a value can stand in a record, and be read again.
@@ -166,6 +177,20 @@ mod tests {
         // A record that allows more allows less; not the other way.
         assert!(standing(false).is_said_by(&standing(true).to_string()));
         assert!(!standing(true).is_said_by(&standing(false).to_string()));
+    }
+
+    #[test]
+    fn no_ca_is_helped_to_anothers_account() {
+        let said = |uri: Option<&str>| {
+            Persist::new([Box::from("ca.test")].into(), uri.map(Box::from)).unwrap()
+        };
+        let (own, other) = (Url::from(ACCOUNT), "https://other.test/acct/9");
+        let record = |uri, account: &Url, directory| said(uri).record(account, directory, false);
+        let directory = "https://ca.test/directory";
+        assert_eq!(record(None, &own, directory), Some(standing(false)));
+        assert_eq!(record(Some(ACCOUNT), &own, directory), Some(standing(false)));
+        assert_eq!(record(Some(other), &own, directory), None);
+        assert_eq!(record(Some(other), &Url::from(other), directory), None);
     }
 
     #[test]

@@ -295,13 +295,16 @@ pub fn restore(
         return Err(BackupError::InTheWay(store.to_path_buf()));
     }
     let (unpacked, made) = (beside(store, "unpacked"), beside(store, "restored"));
+    // What lies there already may be somebody's store.
+    if let Some(taken) = [&unpacked, &made].into_iter().find(|it| it.symlink_metadata().is_ok()) {
+        return Err(BackupError::InTheWay(taken.clone()));
+    }
     let clear = || {
         for folder in [&unpacked, &made] {
             // What is not there needs no clearing, and what stays is in the way of the next try.
             let _ = fs::remove_dir_all(folder);
         }
     };
-    clear();
     let done = (|| {
         unpack(from, identities, &unpacked)?;
         let restored = build(from, &unpacked, &made, options, id, now)?;

@@ -83,15 +83,19 @@ enum Kind {
 
 /// Finds the next tag that is whole, or what cannot be one, and how many bytes it took.
 fn tag(bytes: &[u8]) -> Option<(Result<Tag, String>, usize)> {
-    let start = bytes.iter().position(|byte| *byte == b'<')?;
-    let length = 1 + end_of_tag(bytes.get(start..)?)?;
-    let text = String::from_utf8_lossy(bytes.get(start..start.checked_add(length)?)?).into_owned();
-    let taken = start + length;
+    let mut taken = 0;
+    // Prologues are passed over in a loop: a stranger says how many there are.
+    let text = loop {
+        let rest = bytes.get(taken..)?;
+        let start = rest.iter().position(|byte| *byte == b'<')?;
+        let end = start + 1 + end_of_tag(rest.get(start..)?)?;
+        let text = rest.get(start..end)?;
+        taken += end;
+        if !text.starts_with(b"<?xml ") {
+            break String::from_utf8_lossy(text).into_owned();
+        }
+    };
     let inner = text.trim_start_matches('<').trim_end_matches('>');
-    if inner.starts_with("?xml ") {
-        let (found, more) = tag(bytes.get(taken..)?)?;
-        return Some((found, taken + more));
-    }
     let (kind, inner) = match (inner.strip_prefix('/'), inner.strip_suffix('/')) {
         (Some(inner), _) => (Kind::End, inner),
         (None, Some(inner)) => (Kind::Empty, inner),
@@ -125,6 +129,16 @@ mod tests {
         let (tag, taken) = tag(text.as_bytes())?;
         let tag = tag.ok()?;
         Some((tag.name, tag.kind, taken))
+    }
+
+    /// As many as a server may send before it is given up.
+    #[test]
+    fn endless_prologues_end_nothing_but_the_look() {
+        let prologues = "<?xml >".repeat(10_000);
+        assert_eq!(tag(prologues.as_bytes()), None);
+        let (found, taken) = tag(format!("{prologues}<x/>").as_bytes()).unwrap();
+        assert!(found.is_ok());
+        assert_eq!(taken, prologues.len() + 4);
     }
 
     #[test]
